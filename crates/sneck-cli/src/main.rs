@@ -1,0 +1,2 @@
+//! sneck-cli
+fn main() {}

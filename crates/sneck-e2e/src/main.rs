@@ -1,0 +1,2 @@
+//! sneck-e2e
+fn main() {}
