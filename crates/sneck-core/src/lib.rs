@@ -1,1 +1,53 @@
-//! sneck-core
+//! The vocabulary of sneck and the one wait loop behind every lock.
+//!
+//! A lock is a *place in line*. A [`Backend`] hands out a [`Claim`] on a place, and a claim has
+//! three verbs: [`ask`](Claim::ask) where it stands, learn that something [`changed`](Claim::changed),
+//! and [`leave`](Claim::leave). Everything a user of a lock relies on is built here, once, on those
+//! three: waiting, time-outs, renewal, the [`Guard`] and its loss signal, and giving up the place when
+//! a future is dropped.
+//!
+//! This crate does no I/O. It reads a [`Clock`] that is passed in and uses tokio for timers, channels
+//! and background tasks. Users depend on the crate `sneck`; authors of a backend depend on this one.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck_core::Error> {
+//! use sneck_core::{Caller, Locker, Memory, Mode, Name, Patience, Request, SystemClock};
+//! use std::sync::Arc;
+//!
+//! let locker = Locker::new(Arc::new(Memory::new()), Arc::new(SystemClock));
+//! let request = Request::new(Name::new("invoice/42")?, Mode::Exclusive, Caller::anonymous());
+//! let guard = locker.acquire(request, Patience::Forever).await?.expect("waiting for ever ends with the lock");
+//! assert!(guard.is_held());
+//! guard.unlock().await?;
+//! # Ok(()) }
+//! ```
+
+mod acquire;
+mod admission;
+mod backend;
+mod backoff;
+mod caller;
+mod claim;
+mod clock;
+mod contender;
+mod error;
+mod guard;
+mod lease;
+mod memory;
+mod name;
+mod token;
+
+pub use acquire::{Limits, Locker, Patience, Progress};
+pub use admission::{Admission, Entry, admit};
+pub use backend::{Backend, Crash, Order, Promises, Survey, TokenScope, Wake};
+pub use backoff::Backoff;
+pub use caller::Caller;
+pub use claim::{Claim, ClaimId, Grant, Mode, Request, Standing, Term, Waiting};
+pub use clock::{Clock, Instant, SystemClock, TokioClock, sleep_until};
+pub use contender::Contender;
+pub use error::{Error, ErrorKind, Outcome};
+pub use guard::Guard;
+pub use lease::{Lease, Loss};
+pub use memory::Memory;
+pub use name::Name;
+pub use token::Token;

@@ -1,0 +1,315 @@
+//! The one wait loop.
+
+use crate::backend::Backend;
+use crate::backoff::Backoff;
+use crate::claim::{Claim, Grant, Request, Standing, Term, Waiting};
+use crate::clock::{Clock, Instant, sleep_until};
+use crate::contender::Contender;
+use crate::error::{Error, ErrorKind};
+use crate::guard::{Granted, Guard, leave};
+use crate::lease::Loss;
+use crate::name::Name;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// How long to wait for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: if somebody else holds the lock, that is the answer.
+    Once,
+    /// Until this instant of the locker's clock.
+    Until(Instant),
+    /// Until the lock is had.
+    Forever,
+}
+
+/// The bounds of waiting. Each has a default that suits a data centre.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest time a waiter relies on being woken before it asks again by itself: 10 s. So long
+    /// at most does a wake-up that got lost delay a grant.
+    pub recheck: Duration,
+    /// The longest time `try_lock` waits for an answer of the store: 10 s.
+    pub answer: Duration,
+    /// How much longer than its time-out a failed attempt may take, so as to have left the line and
+    /// learnt who holds the lock by the time it returns: 250 ms. What is not done by then goes on in
+    /// the background.
+    pub leave: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            recheck: Duration::from_secs(10),
+            answer: Duration::from_secs(10),
+            leave: Duration::from_millis(250),
+        }
+    }
+}
+
+/// What is told while waiting.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// The place in line.
+    Waiting(&'a Waiting),
+    /// The store cannot be asked just now; the attempt goes on.
+    Trouble(&'a Error),
+}
+
+/// Acquires locks on one backend.
+#[derive(Clone)]
+pub struct Locker {
+    backend: Arc<dyn Backend>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl Locker {
+    /// A locker with the default [`Limits`].
+    pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
+        Locker { backend, clock, limits: Limits::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The backend.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+
+    /// The clock that [`Patience::Until`] and the guards go by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Acquires a lock. `Ok(None)` only for [`Patience::Once`], when somebody else holds it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] when the time is up, naming the holder if it can be learnt;
+    /// [`ErrorKind::Lost`] when the place in line was lost while waiting, for instance because the
+    /// session ended; and what the backend reports. Except for `Once`, an unavailable store is waited
+    /// for.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, the place in line is given up in the background.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn acquire(
+        &self,
+        request: Request,
+        patience: Patience,
+    ) -> Result<Option<Guard>, Error> {
+        self.acquire_with(request, patience, &|_| {}).await
+    }
+
+    /// [`acquire`](Locker::acquire), telling `progress` after each answer that is not the lock.
+    ///
+    /// # Errors
+    /// As `acquire`.
+    pub async fn acquire_with(
+        &self,
+        request: Request,
+        patience: Patience,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Option<Guard>, Error> {
+        let name = request.name.clone();
+        let seed = request.id.as_u128() as u64;
+        let mut place = Place::new(self.backend.claim(request), self.pauses(seed));
+        let mut seen = Seen::default();
+        let result = tokio::select! {
+            biased;
+            result = self.wait(&mut place, patience, &mut seen, progress) => result,
+            error = self.run_out(patience) => Err(error),
+        };
+        match result {
+            Ok(Some((asked, grant))) => Ok(Some(self.guard(place, name, asked, grant, seed)?)),
+            Ok(None) => {
+                place.leave_within(self.limits.leave).await;
+                Ok(None)
+            }
+            Err(error) => {
+                let holder = self.holder(&name, &error, seen);
+                let ((), holder) = tokio::join!(place.leave_within(self.limits.leave), holder);
+                Err(self.locate(error, &name).with_holder(holder))
+            }
+        }
+    }
+
+    /// Asks until the answer is final.
+    async fn wait(
+        &self,
+        place: &mut Place,
+        patience: Patience,
+        seen: &mut Seen,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Option<(Instant, Grant)>, Error> {
+        loop {
+            let asked = self.clock.now();
+            place.asked = true;
+            match place.claim().ask().await {
+                Ok(Standing::Held(grant)) => return Ok(Some((asked, grant))),
+                Ok(Standing::Gone(loss)) => return Err(place_lost(loss)),
+                Ok(Standing::Waiting(_)) if patience == Patience::Once => return Ok(None),
+                Ok(Standing::Waiting(waiting)) => {
+                    place.backoff.reset();
+                    progress(Progress::Waiting(&waiting));
+                    seen.waiting = Some(waiting);
+                    // A wake-up may get lost on the way; the cap turns that into a delay. Jitter keeps
+                    // the waiters of one line from asking together.
+                    let recheck = place.backoff.jitter(self.limits.recheck);
+                    let _ = tokio::time::timeout(recheck, place.claim().changed()).await;
+                }
+                Err(error) if error.is_transient() && patience != Patience::Once => {
+                    progress(Progress::Trouble(&error));
+                    tokio::time::sleep(place.backoff.pause()).await;
+                    seen.trouble = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Resolves when patience has run out.
+    async fn run_out(&self, patience: Patience) -> Error {
+        match patience {
+            Patience::Forever => std::future::pending().await,
+            Patience::Until(deadline) => {
+                sleep_until(&*self.clock, deadline).await;
+                Error::new(ErrorKind::Timeout, "the lock was not had in the time allowed")
+            }
+            Patience::Once => {
+                tokio::time::sleep(self.limits.answer).await;
+                let text = format!("no answer within {:?}", self.limits.answer);
+                Error::new(ErrorKind::Unavailable, text).with_unknown_outcome()
+            }
+        }
+    }
+
+    fn guard(
+        &self,
+        mut place: Place,
+        name: Name,
+        asked: Instant,
+        grant: Grant,
+        seed: u64,
+    ) -> Result<Guard, Error> {
+        // A lease that ended while its grant was on the way must not become a lock.
+        let over = match &grant.term {
+            Term::Session(lease) => lease.loss(self.clock.now()),
+            Term::Fixed(term) if self.clock.now() >= asked + *term => Some(Loss::DeadlinePassed),
+            Term::Fixed(_) => None,
+        };
+        if let Some(loss) = over {
+            return Err(self.locate(place_lost(loss), &name));
+        }
+        let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
+        let label = self.backend.label();
+        let Grant { token, term } = grant;
+        let granted = Granted { claim, name, label, token, term, asked };
+        Ok(granted.guard(self.clock.clone(), self.pauses(seed)))
+    }
+
+    /// Who holds the lock that was not had in time.
+    async fn holder(&self, name: &Name, error: &Error, seen: Seen) -> Option<Contender> {
+        if error.kind() != ErrorKind::Timeout || seen.trouble_is_last() {
+            return None;
+        }
+        if let Some(holder) = seen.waiting.and_then(|waiting| waiting.holder) {
+            return Some(holder);
+        }
+        let line = tokio::time::timeout(self.limits.leave, self.backend.survey()?.line(name));
+        line.await.ok()?.ok()?.into_iter().next()
+    }
+
+    fn locate(&self, error: Error, name: &Name) -> Error {
+        error.with_lock(name).with_backend(&self.backend.label())
+    }
+
+    fn pauses(&self, seed: u64) -> Backoff {
+        Backoff::new(Duration::from_millis(50), Duration::from_secs(2), seed)
+    }
+}
+
+impl fmt::Debug for Locker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locker")
+            .field("backend", &self.backend.label())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn place_lost(loss: Loss) -> Error {
+    Error::new(ErrorKind::Lost, format!("the place in line was lost: {loss}"))
+        .with_hint("ask for the lock again; the new place is at the end of the line")
+}
+
+/// What the wait loop saw last.
+#[derive(Default)]
+struct Seen {
+    waiting: Option<Waiting>,
+    trouble: Option<Error>,
+}
+
+impl Seen {
+    fn trouble_is_last(&self) -> bool {
+        self.trouble.is_some() && self.waiting.is_none()
+    }
+}
+
+/// A claim that is left when it goes out of scope, wherever that happens.
+struct Place {
+    claim: Option<Box<dyn Claim>>,
+    /// Whether anything may have been sent.
+    asked: bool,
+    backoff: Backoff,
+    runtime: Handle,
+}
+
+impl Place {
+    fn new(claim: Box<dyn Claim>, backoff: Backoff) -> Self {
+        Place { claim: Some(claim), asked: false, backoff, runtime: Handle::current() }
+    }
+
+    fn claim(&mut self) -> &mut dyn Claim {
+        match &mut self.claim {
+            Some(claim) => &mut **claim,
+            None => unreachable!("a place keeps its claim until it is granted or left"),
+        }
+    }
+
+    /// Leaves, and waits for that no longer than `limit`.
+    async fn leave_within(mut self, limit: Duration) {
+        if let Some(leaving) = self.leave() {
+            let _ = tokio::time::timeout(limit, leaving).await;
+        }
+    }
+
+    fn leave(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+        let mut claim = self.claim.take()?;
+        if !self.asked {
+            return None;
+        }
+        let mut backoff = self.backoff.clone();
+        Some(self.runtime.spawn(async move {
+            // There is nobody left to tell; the session's end does the rest.
+            let _ = leave(&mut *claim, &mut backoff).await;
+        }))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.leave();
+    }
+}

@@ -1,0 +1,146 @@
+//! A claim on a place in line: what a store has to offer for sneck to build locks on it.
+
+use crate::caller::Caller;
+use crate::contender::Contender;
+use crate::error::Error;
+use crate::lease::{Lease, Loss};
+use crate::name::Name;
+use crate::token::Token;
+use async_trait::async_trait;
+use std::fmt;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The identity of one claim: random, chosen before anything is written.
+///
+/// An identity per claim, not per host, process, session or thread, is what lets a claim find itself
+/// again after an answer was lost, and what keeps two claims of one process apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimId(Uuid);
+
+impl ClaimId {
+    /// A fresh identity from the operating system's random source.
+    pub fn random() -> Self {
+        ClaimId(Uuid::new_v4())
+    }
+
+    /// The identity with these bits; for simulators, which bring their own randomness.
+    pub const fn from_u128(bits: u128) -> Self {
+        ClaimId(Uuid::from_u128(bits))
+    }
+
+    /// The bits, for instance to seed jitter.
+    pub const fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
+impl fmt::Display for ClaimId {
+    /// In the usual form of a UUID: 36 characters, lower case, with dashes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for ClaimId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClaimId({self})")
+    }
+}
+
+/// How a place excludes others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Alone.
+    Exclusive,
+    /// Together with every other `Shared`, but with no `Exclusive`.
+    Shared,
+}
+
+/// What is asked for: which lock, how, under which identity, and by whom.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The lock.
+    pub name: Name,
+    /// Alone or shared.
+    pub mode: Mode,
+    /// The identity of the claim.
+    pub id: ClaimId,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+impl Request {
+    /// A request under a fresh random identity.
+    pub fn new(name: Name, mode: Mode, caller: Caller) -> Self {
+        Request { name, mode, id: ClaimId::random(), caller }
+    }
+}
+
+/// Where a claim stands. A life goes one way: waiting, held, gone.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// The lock is held.
+    Held(Grant),
+    /// The claim has a place in line behind others.
+    Waiting(Waiting),
+    /// The place is lost and does not come back.
+    Gone(Loss),
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Fixed for the claim's life, and larger than that of every earlier grant of this lock.
+    pub token: Token,
+    /// How long the hold may be believed in.
+    pub term: Term,
+}
+
+/// How long a hold may be believed in.
+#[derive(Clone, Debug)]
+pub enum Term {
+    /// From the instant before [`ask`](Claim::ask) was called, for this long; asking again extends it.
+    Fixed(Duration),
+    /// As long as this lease, which the backend extends by itself.
+    Session(Lease),
+}
+
+/// A place in line that is not at the front.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// How many are ahead, if the store told.
+    pub ahead: Option<u32>,
+    /// Who holds the lock, if the store told without being asked.
+    pub holder: Option<Contender>,
+}
+
+/// A place in line, held or waited in, or not taken yet.
+///
+/// Contract, checked for every backend by the contract suite:
+///
+/// * Every future may be dropped at any await point, and any verb may be called after that.
+/// * An answer that got lost is settled by asking again under the claim's identity, never by assuming.
+/// * The first `ask` takes the place. A claim that is dropped without [`leave`](Claim::leave) may leave
+///   its place behind; the core always calls it.
+#[async_trait]
+pub trait Claim: Send {
+    /// Makes sure the claim is in line and says where it stands. Idempotent. For a hold with a
+    /// [fixed](Term::Fixed) term, asking extends it.
+    ///
+    /// # Errors
+    /// A [transient](Error::is_transient) error invites asking again. After any other the core leaves.
+    async fn ask(&mut self) -> Result<Standing, Error>;
+
+    /// Resolves when asking again is worthwhile, for anything that happened since the last `ask`
+    /// began. It may resolve early, and may never resolve at all: the core asks again in any case.
+    async fn changed(&mut self);
+
+    /// Gives up the place or the lock, or makes sure that it is given up. Idempotent; once it has
+    /// returned `Ok`, nothing of this claim stays in the store.
+    ///
+    /// # Errors
+    /// A transient error invites calling it again.
+    async fn leave(&mut self) -> Result<(), Error>;
+}

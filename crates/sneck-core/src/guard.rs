@@ -1,0 +1,272 @@
+//! A lock that is held.
+
+use crate::backoff::Backoff;
+use crate::claim::{Claim, Standing, Term};
+use crate::clock::{Clock, Instant};
+use crate::error::{Error, ErrorKind};
+use crate::lease::{Lease, Loss};
+use crate::name::Name;
+use crate::token::Token;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A lock that is held, until [`unlock`](Guard::unlock), drop, or loss.
+///
+/// Dropping a guard releases the lock in the background, retried until it is done or the session is
+/// over; `unlock` does the same and reports. A guard knows *first* that its lock is lost: no later than
+/// the moment the store could give the lock to somebody else, whatever the network does. That holds for
+/// a process that runs. One that was stopped in between can only be caught by the resource, so send
+/// [`token`](Guard::token) with every write.
+#[must_use = "a guard that is dropped releases its lock at once"]
+pub struct Guard {
+    hold: Arc<Hold>,
+    keeper: Option<oneshot::Sender<ReleaseReply>>,
+}
+
+type ReleaseReply = oneshot::Sender<Result<(), Error>>;
+
+/// What a guard, its loss signals and its keeper share.
+pub(crate) struct Hold {
+    name: Name,
+    label: Arc<str>,
+    token: Token,
+    clock: Arc<dyn Clock>,
+    /// The deadline, shared with every other place of the session.
+    lease: Lease,
+    /// Ends when this place alone is lost.
+    own: Lease,
+}
+
+impl Guard {
+    /// The fencing token: larger than that of every earlier grant of this lock.
+    pub fn token(&self) -> Token {
+        self.hold.token
+    }
+
+    /// The lock's name.
+    pub fn name(&self) -> &Name {
+        &self.hold.name
+    }
+
+    /// Whether the lock is certainly still held, judged by the clock and what is known here; nothing
+    /// is sent. Once it has said `false` it never says `true` again.
+    pub fn is_held(&self) -> bool {
+        self.hold.loss().is_none()
+    }
+
+    /// Until when the hold may be believed in as things stand. It moves on while the store answers;
+    /// for a lock that is lost it lies in the past.
+    pub fn deadline(&self) -> Instant {
+        if self.is_held() { self.hold.lease.until() } else { Instant::from_nanos(0) }
+    }
+
+    /// How long the hold may still be believed in if the store never answers again; zero when lost.
+    pub fn remaining(&self) -> Duration {
+        self.deadline().since(self.hold.clock.now())
+    }
+
+    /// Resolves when the lock is lost, and says why: at the deadline at the latest. The future is
+    /// independent of the guard and may be moved to another task. A lock that is unlocked is not
+    /// lost; drop the future together with the guard.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub fn lost(&self) -> impl Future<Output = Loss> + Send + use<> {
+        let hold = self.hold.clone();
+        async move { hold.lost().await }
+    }
+
+    /// Runs `work` while the lock is held. When the lock is lost, `work` is dropped where it stands.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the lock was lost before `work` was done, or by the time it was done.
+    ///
+    /// # Cancel safety
+    /// As cancel safe as `work`.
+    pub async fn protect<F: Future>(&self, work: F) -> Result<F::Output, Error> {
+        let done = tokio::select! {
+            biased;
+            loss = self.hold.lost() => return Err(self.hold.error(loss)),
+            done = work => done,
+        };
+        match self.hold.loss() {
+            Some(loss) => Err(self.hold.error(loss)),
+            None => Ok(done),
+        }
+    }
+
+    /// Gives the lock back and waits until the store has confirmed it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the lock had been lost before: somebody else may have held it since.
+    /// [`ErrorKind::Unavailable`] with an unknown outcome when no confirmation came before the
+    /// deadline. Either way the place is given up in the background; there is nothing to call again.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped the release goes on in the background.
+    pub async fn unlock(mut self) -> Result<(), Error> {
+        let lost_before = self.hold.loss();
+        let (reply, released) = oneshot::channel();
+        if let Some(keeper) = self.keeper.take() {
+            // A keeper that is gone has lost the lock and left already.
+            let _ = keeper.send(reply);
+        }
+        if let Some(loss) = lost_before {
+            return Err(self.hold.error(loss));
+        }
+        tokio::select! {
+            biased;
+            released = released => match released {
+                Ok(result) => result.map_err(|error| self.hold.locate(error)),
+                Err(_) => Err(self.hold.error(self.hold.lost().await)),
+            },
+            loss = self.hold.lost() => Err(self.hold.unconfirmed(loss)),
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("name", &self.hold.name)
+            .field("token", &self.hold.token)
+            .field("held", &self.is_held())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Hold {
+    fn loss(&self) -> Option<Loss> {
+        let now = self.clock.now();
+        self.own.loss(now).or_else(|| self.lease.loss(now))
+    }
+
+    async fn lost(&self) -> Loss {
+        tokio::select! {
+            biased;
+            loss = self.own.ended(&*self.clock) => loss,
+            loss = self.lease.ended(&*self.clock) => loss,
+        }
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        error.with_lock(&self.name).with_backend(&self.label)
+    }
+
+    fn error(&self, loss: Loss) -> Error {
+        self.locate(Error::new(ErrorKind::Lost, format!("the lock was lost: {loss}"))).with_hint(
+            "somebody else may hold the lock by now; only a resource that checks the token is safe",
+        )
+    }
+
+    fn unconfirmed(&self, loss: Loss) -> Error {
+        let text = format!("the release was not confirmed in time: {loss}");
+        self.locate(Error::new(ErrorKind::Unavailable, text)).with_unknown_outcome()
+    }
+}
+
+/// Looks after one held lock: notices that it is gone, renews it, and gives it back.
+pub(crate) struct Keeper {
+    claim: Box<dyn Claim>,
+    hold: Arc<Hold>,
+    /// How long each answer extends the lease, for stores where every lock has a term of its own.
+    term: Option<Duration>,
+    backoff: Backoff,
+}
+
+/// Who asked and what was granted: everything a guard is made of.
+pub(crate) struct Granted {
+    pub(crate) claim: Box<dyn Claim>,
+    pub(crate) name: Name,
+    pub(crate) label: Arc<str>,
+    pub(crate) token: Token,
+    pub(crate) term: Term,
+    /// The instant before the question was sent whose answer was the grant.
+    pub(crate) asked: Instant,
+}
+
+impl Granted {
+    /// Makes the guard, whose keeper runs in the background of the current runtime.
+    pub(crate) fn guard(self, clock: Arc<dyn Clock>, backoff: Backoff) -> Guard {
+        let (lease, term) = match self.term {
+            Term::Fixed(term) => (Lease::new(self.asked + term), Some(term)),
+            Term::Session(lease) => (lease, None),
+        };
+        let own = Lease::new(Instant::FAR);
+        let hold =
+            Hold { name: self.name, label: self.label, token: self.token, clock, lease, own };
+        let hold = Arc::new(hold);
+        let (release, released) = oneshot::channel();
+        let keeper = Keeper { claim: self.claim, hold: hold.clone(), term, backoff };
+        tokio::spawn(keeper.run(released));
+        Guard { hold, keeper: Some(release) }
+    }
+}
+
+impl Keeper {
+    async fn run(mut self, mut release: oneshot::Receiver<ReleaseReply>) {
+        let hold = self.hold.clone();
+        let reply = tokio::select! {
+            biased;
+            reply = &mut release => reply.ok(),
+            _ = hold.lost() => None,
+            loss = self.tend() => {
+                hold.own.end(loss);
+                None
+            }
+        };
+        // Also after a loss: the place may still be there, and nobody would ever hold it.
+        let left = leave(&mut *self.claim, &mut self.backoff).await;
+        if let Some(reply) = reply {
+            let _ = reply.send(left);
+        }
+    }
+
+    /// Asks again whenever that is worthwhile, until the answer is that the lock is gone.
+    async fn tend(&mut self) -> Loss {
+        loop {
+            tokio::select! {
+                () = self.claim.changed() => {}
+                () = renewal(self.term) => {}
+            }
+            let clock = self.hold.clock.clone();
+            let asked = clock.now();
+            match self.claim.ask().await {
+                Ok(Standing::Held(grant)) if grant.token == self.hold.token => {
+                    self.backoff.reset();
+                    if let Term::Fixed(term) = grant.term {
+                        self.hold.lease.extend(clock.now(), asked + term);
+                    }
+                }
+                // A life goes one way: a second grant to the same claim is a defect of the store.
+                Ok(Standing::Held(_) | Standing::Waiting(_)) => return Loss::Usurped,
+                Ok(Standing::Gone(loss)) => return loss,
+                // An error proves nothing either way; the deadline decides.
+                Err(_) => tokio::time::sleep(self.backoff.pause()).await,
+            }
+        }
+    }
+}
+
+/// A third of the term leaves room for two attempts that fail.
+async fn renewal(term: Option<Duration>) {
+    match term {
+        Some(term) => tokio::time::sleep(term / 3).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Leaves, retried until the store has confirmed it or refused for good. A claim whose session is over
+/// has left.
+pub(crate) async fn leave(claim: &mut dyn Claim, backoff: &mut Backoff) -> Result<(), Error> {
+    backoff.reset();
+    loop {
+        match claim.leave().await {
+            Err(error) if error.is_transient() => tokio::time::sleep(backoff.pause()).await,
+            done => return done,
+        }
+    }
+}

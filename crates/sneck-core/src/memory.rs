@@ -1,0 +1,180 @@
+//! A store of locks inside one process.
+
+use crate::admission::{Admission, Entry, admit};
+use crate::backend::{Backend, Crash, Order, Promises, Survey, TokenScope, Wake};
+use crate::claim::{Claim, Grant, Request, Standing, Term, Waiting};
+use crate::clock::Instant;
+use crate::contender::Contender;
+use crate::error::Error;
+use crate::lease::{Lease, Loss};
+use crate::name::Name;
+use crate::token::Token;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::Notify;
+
+/// A store of locks inside one process: for tests, examples, and as the model of what a backend is.
+///
+/// Clones share their lines. Locks here exclude tasks of this process only.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lines: BTreeMap<Name, Vec<Place>>,
+    last_token: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    request: Request,
+    token: Token,
+    since: SystemTime,
+    turn: Arc<Notify>,
+}
+
+impl Memory {
+    /// A store without locks.
+    pub fn new() -> Self {
+        Memory::default()
+    }
+
+    /// Removes every place from a line, as an operator would who deletes nodes by hand.
+    pub fn clear(&self, name: &Name) {
+        let line = self.lock().lines.remove(name).unwrap_or_default();
+        for place in line {
+            place.turn.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        // No code panics while it holds this mutex, and the lines are whole at every step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn enter(&mut self, request: &Request, turn: &Arc<Notify>) {
+        self.last_token += 1;
+        let token = NonZeroU64::new(self.last_token).unwrap_or(NonZeroU64::MIN);
+        let Some(token) = Token::new(token.get()) else { unreachable!("not zero") };
+        self.lines.entry(request.name.clone()).or_default().push(Place {
+            request: request.clone(),
+            token,
+            since: SystemTime::now(),
+            turn: turn.clone(),
+        });
+    }
+
+    fn standing(&self, request: &Request) -> Option<(Admission, Token, &[Place])> {
+        let line = self.lines.get(&request.name)?;
+        let me = line.iter().position(|place| place.request.id == request.id)?;
+        Some((admit(&entries(line), me), line[me].token, line))
+    }
+
+    /// Takes a place out and wakes those it admits.
+    fn remove(&mut self, request: &Request) {
+        let Some(line) = self.lines.get_mut(&request.name) else { return };
+        let Some(me) = line.iter().position(|place| place.request.id == request.id) else { return };
+        line.remove(me);
+        let entries = entries(line);
+        for (at, place) in line.iter().enumerate().skip(me) {
+            if admit(&entries, at) == Admission::Granted {
+                place.turn.notify_one();
+            }
+        }
+        if line.is_empty() {
+            self.lines.remove(&request.name);
+        }
+    }
+}
+
+fn entries(line: &[Place]) -> Vec<Entry> {
+    line.iter().map(|place| Entry { mode: place.request.mode }).collect()
+}
+
+fn contender(place: &Place) -> Contender {
+    let data = place.request.caller.to_string();
+    Contender {
+        since: Some(place.since),
+        token: Some(place.token),
+        ..Contender::new(place.request.id.to_string(), data.as_bytes())
+    }
+}
+
+impl Backend for Memory {
+    fn claim(&self, request: Request) -> Box<dyn Claim> {
+        let (turn, lease) = (Arc::new(Notify::new()), Lease::new(Instant::FAR));
+        Box::new(MemoryClaim { memory: self.clone(), request, entered: false, turn, lease })
+    }
+
+    fn promises(&self) -> Promises {
+        Promises {
+            order: Order::Fifo,
+            wake: Wake::Pushed,
+            crash: Crash::Together,
+            token: TokenScope::SingleCopy,
+        }
+    }
+
+    fn label(&self) -> Arc<str> {
+        Arc::from("this process")
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Survey for Memory {
+    async fn line(&self, name: &Name) -> Result<Vec<Contender>, Error> {
+        Ok(self.lock().lines.get(name).into_iter().flatten().map(contender).collect())
+    }
+
+    async fn names(&self) -> Result<Vec<Name>, Error> {
+        Ok(self.lock().lines.keys().cloned().collect())
+    }
+}
+
+struct MemoryClaim {
+    memory: Memory,
+    request: Request,
+    entered: bool,
+    /// Holds one permit when a turn came while nobody waited for it.
+    turn: Arc<Notify>,
+    lease: Lease,
+}
+
+#[async_trait]
+impl Claim for MemoryClaim {
+    async fn ask(&mut self) -> Result<Standing, Error> {
+        let mut lines = self.memory.lock();
+        if !std::mem::replace(&mut self.entered, true) {
+            lines.enter(&self.request, &self.turn);
+        }
+        Ok(match lines.standing(&self.request) {
+            None => Standing::Gone(Loss::Removed),
+            Some((Admission::Granted, token, _)) => {
+                Standing::Held(Grant { token, term: Term::Session(self.lease.clone()) })
+            }
+            Some((Admission::Behind(at), _, line)) => Standing::Waiting(Waiting {
+                ahead: u32::try_from(at + 1).ok(),
+                holder: line.first().map(contender),
+            }),
+        })
+    }
+
+    async fn changed(&mut self) {
+        self.turn.notified().await;
+    }
+
+    async fn leave(&mut self) -> Result<(), Error> {
+        self.entered = true;
+        self.memory.lock().remove(&self.request);
+        Ok(())
+    }
+}
