@@ -1,1 +1,20 @@
-//! sneck-testkit
+//! What the tests of sneck run against: real servers started on loopback, proxies that break the
+//! connections to them, and a Java peer that takes locks with Apache Curator.
+//!
+//! Nothing here needs root, and nothing outlives the test process however that ends: each server
+//! is registered with a small shell process that kills it when the test process is gone.
+//!
+//! A backend that cannot be had on this machine is an [`Unavailable`], never a silent pass: see
+//! [`or_skip!`].
+
+mod background;
+mod janitor;
+mod jars;
+mod port;
+
+pub mod curator;
+pub mod proxy;
+pub mod skip;
+pub mod zookeeper;
+
+pub use skip::{StartError, Unavailable};
