@@ -140,4 +140,32 @@ mod tests {
         assert_eq!(ErrorCode::new(-126).name(), None);
         assert_eq!(ErrorCode::new(-126).code(), -126);
     }
+
+    #[test]
+    fn the_numbers_are_zookeepers() {
+        let known: Vec<i32> =
+            (-200..=0).rev().filter(|code| ErrorCode::new(*code).name().is_some()).collect();
+        let expected = [
+            0, -1, -2, -3, -4, -5, -6, -7, -8, -13, -14, -100, -101, -102, -103, -108, -110, -111,
+            -112, -113, -114, -115, -118, -119, -120, -121, -122, -123, -124, -125, -127,
+        ];
+        assert_eq!(known, expected);
+        // Two could still have changed places; these are the ones that callers branch on.
+        let named = [
+            (ErrorCode::UNIMPLEMENTED, -6),
+            (ErrorCode::BAD_ARGUMENTS, -8),
+            (ErrorCode::NO_NODE, -101),
+            (ErrorCode::NO_AUTH, -102),
+            (ErrorCode::BAD_VERSION, -103),
+            (ErrorCode::NOT_EMPTY, -111),
+            (ErrorCode::SESSION_EXPIRED, -112),
+            (ErrorCode::INVALID_ACL, -114),
+            (ErrorCode::AUTH_FAILED, -115),
+            (ErrorCode::SESSION_MOVED, -118),
+            (ErrorCode::NO_WATCHER, -121),
+        ];
+        for (code, number) in named {
+            assert_eq!(code.code(), number, "{code}");
+        }
+    }
 }

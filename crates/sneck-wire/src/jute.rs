@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn a_vector_is_refused_when_one_element_more_is_announced_than_can_be_there() {
+        let two_empty_strings = [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+        let names = Reader::new(&two_empty_strings).strings("names");
+        assert_eq!(names, Ok(vec![String::new(); 2]));
+        let mut three_announced = two_empty_strings;
+        three_announced[3] = 3;
+        assert_eq!(
+            Reader::new(&three_announced).strings("names"),
+            Err(DecodeError::TooLong { what: "names", at: 0, length: 3, limit: 2 })
+        );
+    }
+
+    #[test]
     fn lengths_below_minus_one_are_refused() {
         let bytes = (-2_i32).to_be_bytes();
         let refused = DecodeError::NegativeLength { what: "x", at: 0, length: -2 };

@@ -134,7 +134,30 @@ mod tests {
         for &op in OpCode::ALL {
             assert_eq!(OpCode::try_from(op.code()), Ok(op));
         }
-        assert_eq!(OpCode::ALL.len(), 32);
         assert_eq!(OpCode::try_from(10), Err(DecodeError::UnknownOp(10)));
+    }
+
+    #[test]
+    fn the_numbers_are_zookeepers() {
+        let numbers: Vec<i32> = OpCode::ALL.iter().map(|op| op.code()).collect();
+        let expected: Vec<i32> =
+            (0..=9).chain(11..=22).chain(100..=107).chain([-10, -11]).collect();
+        assert_eq!(numbers, expected);
+        // Within the ranges two could still have changed places.
+        let named = [
+            (OpCode::SetData, 5),
+            (OpCode::GetChildren2, 12),
+            (OpCode::Create2, 15),
+            (OpCode::RemoveWatches, 18),
+            (OpCode::CreateContainer, 19),
+            (OpCode::CreateTtl, 21),
+            (OpCode::SetWatches, 101),
+            (OpCode::GetEphemerals, 103),
+            (OpCode::SetWatches2, 105),
+            (OpCode::CloseSession, -11),
+        ];
+        for (op, number) in named {
+            assert_eq!(op.code(), number, "{op}");
+        }
     }
 }
