@@ -1,4 +1,5 @@
 //! The launcher against the servers it launches.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod raw;
