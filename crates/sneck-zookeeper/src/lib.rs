@@ -1,1 +1,25 @@
-//! sneck-zookeeper
+//! A ZooKeeper client session, and sneck's lock backend on it.
+//!
+//! [`Session`] is a low-level client that can be used by itself. [`ZooKeeper`] is the backend that the
+//! crate `sneck` builds its locks on.
+
+mod credentials;
+mod error;
+mod lease_rule;
+mod options;
+mod session;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
+
+pub use credentials::Credentials;
+pub use error::{ConnectError, End, RequestError};
+pub use options::{Server, SessionLimits, SessionOptions};
+pub use session::{
+    Call, Created, Exists, Node, Session, SessionState, Watch, WatchCall, WatchStream,
+};
+pub use sneck_wire as wire;
+pub use sneck_wire::CreateMode;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsOptions};
+pub use transport::{Connector, Duplex, Tcp};

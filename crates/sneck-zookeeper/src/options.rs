@@ -1,0 +1,109 @@
+//! What a session needs to know before it begins.
+
+use crate::credentials::Credentials;
+use crate::transport::{Connector, Tcp};
+use sneck_core::{Clock, SystemClock};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One server of an ensemble: a host name or address, and a port.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Server {
+    /// A name to be resolved at each attempt, or an address; IPv6 without brackets.
+    pub host: String,
+    /// The client port.
+    pub port: u16,
+}
+
+impl Server {
+    /// The port of ZooKeeper's sample configuration.
+    pub const PORT_DEFAULT: u16 = 2181;
+
+    /// A server.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Server { host: host.into(), port }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What a [`Session`](crate::Session) needs to know before it begins.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The servers of the ensemble; tried in random order.
+    pub servers: Vec<Server>,
+    /// The session timeout to ask for; the servers may give another. 10 s.
+    pub timeout: Duration,
+    /// How long to try before opening a session fails. 5 s.
+    pub connect_timeout: Duration,
+    /// Sent first on every connection, in this order.
+    pub credentials: Vec<Credentials>,
+    /// A path that every path of the session is below; empty for none.
+    pub chroot: String,
+    /// How to reach a server: plain TCP, unless told otherwise.
+    pub connector: Arc<dyn Connector>,
+    /// The clock that deadlines go by.
+    pub clock: Arc<dyn Clock>,
+    /// The bounds of the session.
+    pub limits: SessionLimits,
+}
+
+impl SessionOptions {
+    /// The defaults, for these servers.
+    pub fn new(servers: Vec<Server>) -> Self {
+        SessionOptions {
+            servers,
+            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            credentials: Vec::new(),
+            chroot: String::new(),
+            connector: Arc::new(Tcp),
+            clock: Arc::new(SystemClock),
+            limits: SessionLimits::default(),
+        }
+    }
+}
+
+/// The bounds of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Requests on the wire whose answers have not come. 1,000, which is also where a server begins
+    /// to hold back by default.
+    pub in_flight_max: usize,
+    /// Requests that wait for the wire. 100,000; one more fails at once.
+    pub queue_max: usize,
+    /// Bytes of one request. 1,048,575, the servers' own default (`jute.maxbuffer`); a larger one
+    /// would cost the connection.
+    pub request_bytes_max: usize,
+    /// Bytes of one reply. 16 MiB; a server that announces more is taken for broken.
+    pub reply_bytes_max: usize,
+    /// Events of one persistent watch that wait to be read. 1,024.
+    pub events_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits {
+            in_flight_max: 1_000,
+            queue_max: 100_000,
+            request_bytes_max: sneck_wire::MAX_FRAME_DEFAULT,
+            reply_bytes_max: 16 << 20,
+            events_max: 1_024,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The thin driver of a session: connects, moves bytes, and watches the clock. What they mean is the
+//! machine's affair.
+
+use super::machine::{Broken, Effects, Machine};
+use super::shared::Shared;
+use crate::error::{ConnectError, End};
+use crate::lease_rule;
+use crate::options::{Server, SessionOptions};
+use crate::transport::Duplex;
+use bytes::BytesMut;
+use sneck_core::{Backoff, Instant};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Runs a session until it is over.
+pub(crate) async fn run(shared: Arc<Shared>, options: SessionOptions, seed: u64) {
+    let mut dialer = Dialer::new(options, seed);
+    while shared.state_now().end().is_none() {
+        let server = dialer.server().clone();
+        let failure = match dialer.dial(&server, shared.timeout()).await {
+            Ok(stream) => serve(&shared, stream).await,
+            Err(failure) => failure,
+        };
+        let greeted = shared.was_serving();
+        shared.step(|machine, now, effects| machine.on_disconnection(now, effects));
+        if greeted {
+            dialer.backoff.reset();
+        }
+        dialer.failed(&shared, server, failure);
+        tokio::select! {
+            () = dialer.pause(greeted) => {}
+            // A session that is being closed, or over, has no time to wait.
+            () = shared.closing() => {}
+        }
+    }
+}
+
+/// Serves one connection until it breaks, and says why it did.
+async fn serve(shared: &Shared, stream: Box<dyn Duplex>) -> Failure {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut incoming = BytesMut::new();
+    let mut outgoing = BytesMut::new();
+    let mut flush = false;
+    let mut alarm = Alarm::new(shared);
+    shared.step(|machine, now, _| machine.on_connection(now));
+    loop {
+        if outgoing.is_empty() {
+            outgoing = shared.lock().outgoing().split();
+        }
+        incoming.reserve(READ_BYTES);
+        let step = tokio::select! {
+            sent = send(&mut writer, &mut outgoing), if flush || !outgoing.is_empty() => {
+                sent.map(|to_flush| flush = to_flush).map_err(Failure::from)
+            }
+            read = reader.read_buf(&mut incoming) => match read {
+                Ok(0) => Err(Failure::HungUp),
+                Ok(_) => receive(shared, &mut incoming),
+                Err(error) => Err(error.into()),
+            },
+            () = shared.wake.notified() => Ok(()),
+            () = alarm.rings(shared) => {
+                shared.step(|machine, now, _| machine.on_time(now)).map_err(Failure::from)
+            }
+        };
+        if let Err(failure) = step {
+            return failure;
+        }
+    }
+}
+
+/// Writes what there is, or flushes when all is written; says whether there is something to flush.
+/// Cancel safe, so that a peer that does not read cannot keep us from reading.
+async fn send(writer: &mut (impl AsyncWrite + Unpin), outgoing: &mut BytesMut) -> io::Result<bool> {
+    if outgoing.is_empty() {
+        writer.flush().await?;
+        return Ok(false);
+    }
+    writer.write_buf(outgoing).await?;
+    Ok(true)
+}
+
+/// Room made for each read. Larger replies take several.
+const READ_BYTES: usize = 16 << 10;
+
+fn receive(shared: &Shared, incoming: &mut BytesMut) -> Result<(), Failure> {
+    let on_bytes = |machine: &mut Machine, now: Instant, effects: &mut Effects| {
+        machine.on_bytes(now, incoming, effects)
+    };
+    shared.step(on_bytes).map_err(Failure::from)
+}
+
+/// A timer that is set again only when it has rung too early, because what it waits for nearly always
+/// moves away before it rings, and setting a timer for each request would cost more than the request.
+struct Alarm {
+    until: Instant,
+    sleep: std::pin::Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Alarm {
+    fn new(shared: &Shared) -> Self {
+        Alarm { until: shared.now(), sleep: Box::pin(tokio::time::sleep(Duration::ZERO)) }
+    }
+
+    /// Resolves when the machine's alarm is due. Cancel safe.
+    async fn rings(&mut self, shared: &Shared) {
+        loop {
+            let (now, due) = (shared.now(), shared.lock().alarm());
+            if due <= now {
+                return;
+            }
+            if due < self.until || self.sleep.is_elapsed() {
+                // At most a second, because tokio's timers stand still while the machine is suspended.
+                let nap = due.since(now).min(Duration::from_secs(1));
+                self.until = now + nap;
+                self.sleep.as_mut().reset(tokio::time::Instant::now() + nap);
+            }
+            self.sleep.as_mut().await;
+        }
+    }
+}
+
+/// Goes through the servers in random order, again and again.
+struct Dialer {
+    options: SessionOptions,
+    next: usize,
+    backoff: Backoff,
+    /// Attempts that failed since the last full round, and whether all of them were hopeless.
+    failed: usize,
+    hopeless: bool,
+}
+
+impl Dialer {
+    fn new(mut options: SessionOptions, seed: u64) -> Self {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2), seed);
+        for at in (1..options.servers.len()).rev() {
+            options.servers.swap(at, backoff.pick(at + 1));
+        }
+        Dialer { options, next: 0, backoff, failed: 0, hopeless: true }
+    }
+
+    fn server(&self) -> &Server {
+        &self.options.servers[self.next]
+    }
+
+    async fn dial(&self, server: &Server, timeout: Duration) -> Result<Box<dyn Duplex>, Failure> {
+        let limit = lease_rule::answer_max(timeout);
+        match tokio::time::timeout(limit, self.options.connector.connect(server)).await {
+            Ok(stream) => Ok(stream?),
+            Err(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// Notes a failure, and ends a session that has not begun when no server is what it should be.
+    fn failed(&mut self, shared: &Shared, server: Server, failure: Failure) {
+        self.hopeless &= failure.is_hopeless();
+        self.failed += 1;
+        self.next = (self.next + 1) % self.options.servers.len();
+        let error = failure.error(&server);
+        shared.note_failure(server, error);
+        if self.failed >= self.options.servers.len() {
+            if self.hopeless {
+                shared.give_up_opening();
+            }
+            (self.failed, self.hopeless) = (0, true);
+        }
+    }
+
+    /// A connection that worked is replaced at once by another server's; after a whole round without
+    /// one there is a pause.
+    async fn pause(&mut self, greeted: bool) {
+        if self.failed == 0 || (greeted && self.options.servers.len() == 1) {
+            let pause = self.backoff.pause();
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Why a connection failed.
+#[derive(Debug)]
+enum Failure {
+    Io(io::Error),
+    HungUp,
+    Silent,
+    Broken(Broken),
+}
+
+impl Failure {
+    /// Whether the next attempt would fail in the same way.
+    fn is_hopeless(&self) -> bool {
+        match self {
+            Failure::Io(error) => {
+                matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+                    || error.kind() == io::ErrorKind::NotFound
+            }
+            Failure::Broken(Broken::Protocol(_)) => true,
+            Failure::HungUp | Failure::Silent | Failure::Broken(_) => false,
+        }
+    }
+
+    fn error(&self, server: &Server) -> ConnectError {
+        let text = format!("{server}: {self}");
+        match self {
+            Failure::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+                ConnectError::Tls(text.into())
+            }
+            Failure::Broken(Broken::Protocol(_)) => ConnectError::NotZooKeeper(text),
+            _ => ConnectError::Unreachable(text),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io(error)
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Silent => Failure::Silent,
+            broken => Failure::Broken(broken),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Io(error) => write!(f, "{error}"),
+            Failure::HungUp => f.write_str(
+                "it hung up (it may not be serving yet, be read-only, or refuse more connections)",
+            ),
+            Failure::Silent => f.write_str("no answer in time"),
+            Failure::Broken(Broken::Protocol(why)) => f.write_str(why),
+            Failure::Broken(Broken::Moved) => f.write_str("the session moved to another connection"),
+            Failure::Broken(Broken::Over | Broken::Silent) => write!(f, "{}", End::Expired),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The watches of a session: who waits for which event, and how they survive a reconnect.
+
+use sneck_wire::{AddWatchMode, EventKind, Request, WatchedEvent, WatcherKind};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, oneshot};
+
+/// Identifies one registration within a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WatchId(u64);
+
+/// What a one-shot watch was set by, which decides what fires it and how it is set again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum WatchKind {
+    /// Set by reading a node that is there.
+    Data,
+    /// Set by asking for a node that is not there.
+    Exist,
+    /// Set by listing children.
+    Child,
+}
+
+/// Where a watch is, to find it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WatchKey {
+    pub(crate) id: WatchId,
+    pub(crate) path: String,
+}
+
+/// An event and whom to tell. Sending happens outside the session's lock.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Once(oneshot::Sender<WatchedEvent>, WatchedEvent),
+    Stream(mpsc::Sender<WatchedEvent>, WatchedEvent),
+}
+
+impl Delivery {
+    pub(crate) fn deliver(self) {
+        match self {
+            Delivery::Once(sink, event) => drop(sink.send(event)),
+            // The machine has made sure of the room; a reader that is gone wants no events.
+            Delivery::Stream(sink, event) => drop(sink.try_send(event)),
+        }
+    }
+}
+
+/// Bytes of paths in one request that sets watches again. An eighth of the servers' limit, as Apache's
+/// own client has it, because a request above the limit costs the connection every time
+/// (ZOOKEEPER-706).
+const RESTORE_BYTES_MAX: usize = sneck_wire::MAX_FRAME_DEFAULT / 8;
+
+/// The watches of a session. Ordered maps, so that a simulated run can be repeated.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    once: BTreeMap<String, Vec<Once>>,
+    streams: BTreeMap<String, Vec<Stream>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Once {
+    id: WatchId,
+    kind: WatchKind,
+    sink: oneshot::Sender<WatchedEvent>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: WatchId,
+    mode: AddWatchMode,
+    sink: mpsc::Sender<WatchedEvent>,
+}
+
+impl Watches {
+    /// Registers a one-shot watch. It is registered when its request is sent rather than when the
+    /// answer comes, so that an event that overtakes the answer is not lost; an early event is only a
+    /// hint too many.
+    pub(crate) fn add_once(
+        &mut self,
+        path: &str,
+        kind: WatchKind,
+    ) -> (WatchKey, oneshot::Receiver<WatchedEvent>) {
+        let (sink, source) = oneshot::channel();
+        let key = self.key(path);
+        self.once.entry(path.to_owned()).or_default().push(Once { id: key.id, kind, sink });
+        (key, source)
+    }
+
+    /// Registers a persistent watch whose reader may fall `events_max` behind.
+    pub(crate) fn add_stream(
+        &mut self,
+        path: &str,
+        mode: AddWatchMode,
+        events_max: usize,
+    ) -> (WatchKey, mpsc::Receiver<WatchedEvent>) {
+        let (sink, source) = mpsc::channel(events_max);
+        let key = self.key(path);
+        self.streams.entry(path.to_owned()).or_default().push(Stream { id: key.id, mode, sink });
+        (key, source)
+    }
+
+    fn key(&mut self, path: &str) -> WatchKey {
+        self.next += 1;
+        WatchKey { id: WatchId(self.next), path: path.to_owned() }
+    }
+
+    /// The node that was asked for is there: its watch is one on data.
+    pub(crate) fn node_exists(&mut self, key: &WatchKey) {
+        let watches = self.once.get_mut(&key.path).into_iter().flatten();
+        for watch in watches.filter(|watch| watch.id == key.id) {
+            watch.kind = WatchKind::Data;
+        }
+    }
+
+    /// Forgets a watch. Returns what to tell the server, if this was the last interest of its kind.
+    pub(crate) fn remove(&mut self, key: &WatchKey) -> Option<WatcherKind> {
+        if let Some(watches) = self.once.get_mut(&key.path)
+            && let Some(at) = watches.iter().position(|watch| watch.id == key.id)
+        {
+            let child = watches.swap_remove(at).kind == WatchKind::Child;
+            let last = !watches.iter().any(|watch| (watch.kind == WatchKind::Child) == child);
+            if watches.is_empty() {
+                self.once.remove(&key.path);
+            }
+            return last.then_some(if child { WatcherKind::Children } else { WatcherKind::Data });
+        }
+        let watches = self.streams.get_mut(&key.path)?;
+        let at = watches.iter().position(|watch| watch.id == key.id)?;
+        watches.swap_remove(at);
+        let last = watches.is_empty();
+        if last {
+            self.streams.remove(&key.path);
+        }
+        // A persistent watch can only be removed together with every other kind on its path.
+        (last && !self.once.contains_key(&key.path)).then_some(WatcherKind::Any)
+    }
+
+    /// Takes out the one-shot watches that `event` fires, and whom else to tell.
+    pub(crate) fn fire(&mut self, event: &WatchedEvent, told: &mut Vec<Delivery>) {
+        let fires = |kind: WatchKind| match event.kind {
+            EventKind::Created | EventKind::DataChanged => kind != WatchKind::Child,
+            EventKind::Deleted => true,
+            EventKind::ChildrenChanged => kind == WatchKind::Child,
+            _ => false,
+        };
+        if let Some(watches) = self.once.get_mut(&event.path) {
+            let mut at = 0;
+            while at < watches.len() {
+                if fires(watches[at].kind) {
+                    // Not `swap_remove`: who asked first is told first.
+                    told.push(Delivery::Once(watches.remove(at).sink, event.clone()));
+                } else {
+                    at += 1;
+                }
+            }
+            if watches.is_empty() {
+                self.once.remove(&event.path);
+            }
+        }
+        self.fire_streams(event, told);
+    }
+
+    fn fire_streams(&mut self, event: &WatchedEvent, told: &mut Vec<Delivery>) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let mut at = event.path.as_str();
+        loop {
+            let exact = at.len() == event.path.len();
+            if let Some(watches) = self.streams.get_mut(at) {
+                // A reader that has fallen behind would miss an event unknowingly; its stream ends.
+                watches.retain(|watch| watch.sink.capacity() > 0);
+                for watch in watches.iter() {
+                    let recursive = watch.mode == AddWatchMode::PersistentRecursive;
+                    if exact || recursive {
+                        told.push(Delivery::Stream(watch.sink.clone(), event.clone()));
+                    }
+                }
+            }
+            match at.rfind('/') {
+                None => break,
+                Some(0) if at.len() > 1 => at = "/",
+                Some(0) => break,
+                Some(slash) => at = &at[..slash],
+            }
+        }
+    }
+
+    /// The requests that set all watches again on another server.
+    ///
+    /// Persistent watches fire nothing when they are set again, so whoever reads one is told by an
+    /// event of kind `None` that something may have been missed.
+    pub(crate) fn restore(&self, relative_zxid: i64, told: &mut Vec<Delivery>) -> Vec<Request> {
+        let mut chunks = vec![Chunk::default()];
+        for (path, watches) in &self.once {
+            for kind in [WatchKind::Data, WatchKind::Exist, WatchKind::Child] {
+                if watches.iter().any(|watch| watch.kind == kind) {
+                    let chunk = room(&mut chunks, path);
+                    match kind {
+                        WatchKind::Data => chunk.data.push(path.clone()),
+                        WatchKind::Exist => chunk.exist.push(path.clone()),
+                        WatchKind::Child => chunk.child.push(path.clone()),
+                    }
+                }
+            }
+        }
+        for (path, watches) in &self.streams {
+            for mode in [AddWatchMode::Persistent, AddWatchMode::PersistentRecursive] {
+                if watches.iter().any(|watch| watch.mode == mode) {
+                    let chunk = room(&mut chunks, path);
+                    match mode {
+                        AddWatchMode::Persistent => chunk.persistent.push(path.clone()),
+                        AddWatchMode::PersistentRecursive => chunk.recursive.push(path.clone()),
+                    }
+                }
+            }
+            let missed = WatchedEvent::new(EventKind::None, path.clone());
+            told.extend(watches.iter().map(|w| Delivery::Stream(w.sink.clone(), missed.clone())));
+        }
+        chunks.into_iter().filter(|c| c.bytes > 0).map(|c| c.request(relative_zxid)).collect()
+    }
+
+    /// Whether nobody waits for anything.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.once.is_empty() && self.streams.is_empty()
+    }
+
+    /// Forgets all watches, which tells whoever waits for them that the session is over.
+    pub(crate) fn clear(&mut self) {
+        self.once.clear();
+        self.streams.clear();
+    }
+}
+
+#[derive(Default)]
+struct Chunk {
+    bytes: usize,
+    data: Vec<String>,
+    exist: Vec<String>,
+    child: Vec<String>,
+    persistent: Vec<String>,
+    recursive: Vec<String>,
+}
+
+impl Chunk {
+    fn request(self, relative_zxid: i64) -> Request {
+        let Chunk { data, exist, child, persistent, recursive, .. } = self;
+        // Servers before 3.6 do not know the second form, so it is used only where it is needed.
+        if persistent.is_empty() && recursive.is_empty() {
+            return Request::SetWatches { relative_zxid, data, exist, child };
+        }
+        let persistent_recursive = recursive;
+        Request::SetWatches2 { relative_zxid, data, exist, child, persistent, persistent_recursive }
+    }
+}
+
+/// The chunk that has room for one more path, with that room taken.
+fn room<'a>(chunks: &'a mut Vec<Chunk>, path: &str) -> &'a mut Chunk {
+    let bytes = path.len() + 4;
+    if chunks.last().is_none_or(|chunk| chunk.bytes + bytes > RESTORE_BYTES_MAX) {
+        chunks.push(Chunk::default());
+    }
+    let at = chunks.len() - 1;
+    chunks[at].bytes += bytes;
+    &mut chunks[at]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: EventKind, path: &str) -> WatchedEvent {
+        WatchedEvent::new(kind, path)
+    }
+
+    fn fire(watches: &mut Watches, kind: EventKind, path: &str) -> usize {
+        let mut told = Vec::new();
+        watches.fire(&event(kind, path), &mut told);
+        told.len()
+    }
+
+    #[test]
+    fn each_event_fires_the_watches_it_should_once() {
+        for (kind, data, exist, child) in [
+            (EventKind::Created, 1, 1, 0),
+            (EventKind::DataChanged, 1, 1, 0),
+            (EventKind::Deleted, 1, 1, 1),
+            (EventKind::ChildrenChanged, 0, 0, 1),
+            (EventKind::None, 0, 0, 0),
+        ] {
+            for (of, fires) in
+                [(WatchKind::Data, data), (WatchKind::Exist, exist), (WatchKind::Child, child)]
+            {
+                let mut watches = Watches::default();
+                let (_, _source) = watches.add_once("/a", of);
+                assert_eq!(fire(&mut watches, kind, "/a"), fires, "{kind:?} {of:?}");
+                assert_eq!(fire(&mut watches, kind, "/a"), 0, "one shot");
+                assert_eq!(fire(&mut watches, kind, "/a/b"), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_recursive_watch_covers_what_is_below() {
+        let mut watches = Watches::default();
+        let (_, _a) = watches.add_stream("/", AddWatchMode::PersistentRecursive, 8);
+        let (_, _b) = watches.add_stream("/a", AddWatchMode::PersistentRecursive, 8);
+        let (_, _c) = watches.add_stream("/a", AddWatchMode::Persistent, 8);
+        assert_eq!(fire(&mut watches, EventKind::Created, "/a/b/c"), 2);
+        assert_eq!(fire(&mut watches, EventKind::Created, "/a"), 3);
+        assert_eq!(fire(&mut watches, EventKind::Created, "/ab"), 1);
+    }
+
+    #[test]
+    fn a_reader_that_falls_behind_loses_its_stream_rather_than_an_event() {
+        let mut watches = Watches::default();
+        let (_, mut source) = watches.add_stream("/a", AddWatchMode::Persistent, 1);
+        for _ in 0..2 {
+            let mut told = Vec::new();
+            watches.fire(&event(EventKind::DataChanged, "/a"), &mut told);
+            told.into_iter().for_each(Delivery::deliver);
+        }
+        assert!(source.try_recv().is_ok());
+        assert_eq!(source.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn the_server_is_told_when_the_last_interest_goes() {
+        let mut watches = Watches::default();
+        let (first, _a) = watches.add_once("/a", WatchKind::Data);
+        let (second, _b) = watches.add_once("/a", WatchKind::Exist);
+        let (child, _c) = watches.add_once("/a", WatchKind::Child);
+        assert_eq!(watches.remove(&first), None);
+        assert_eq!(watches.remove(&second), Some(WatcherKind::Data));
+        assert_eq!(watches.remove(&child), Some(WatcherKind::Children));
+        assert_eq!(watches.remove(&child), None);
+        assert!(watches.is_empty());
+    }
+
+    #[test]
+    fn restoring_is_split_below_the_limit_and_complete() {
+        let mut watches = Watches::default();
+        let paths: Vec<String> = (0..3_000).map(|n| format!("/{n:0100}")).collect();
+        let mut sources = Vec::new();
+        for path in &paths {
+            sources.push(watches.add_once(path, WatchKind::Data).1);
+        }
+        let requests = watches.restore(7, &mut Vec::new());
+        assert!(requests.len() > 1);
+        let mut restored = Vec::new();
+        for request in requests {
+            let mut frame = bytes::BytesMut::new();
+            sneck_wire::encode_request(&mut frame, 1, &request);
+            assert!(frame.len() < sneck_wire::MAX_FRAME_DEFAULT / 4);
+            let Request::SetWatches { relative_zxid: 7, data, .. } = request else { panic!() };
+            restored.extend(data);
+        }
+        assert_eq!(restored, paths);
+    }
+}
