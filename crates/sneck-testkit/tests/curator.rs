@@ -1,0 +1,50 @@
+//! The Java peer on a real server.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use sneck_testkit::curator::Peer;
+use sneck_testkit::or_skip;
+use sneck_testkit::zookeeper::{self, Version};
+
+const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn two_peers_stand_in_one_line() {
+    let server = or_skip!(zookeeper::shared(Version::V3_9).await);
+    let path = format!("/curator-{}", std::process::id());
+    let mut first = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    let mut second = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    first.lock(&path).await;
+    second.begin_lock(&path);
+    while first.queue(&path).await.len() < 2 {}
+    let queue = second.queue(&path).await;
+    let sequences: Vec<&str> =
+        queue.iter().map(|node| node.split_once("-lock-").expect("a lock node").1).collect();
+    assert_eq!(sequences.len(), 2);
+    assert!(sequences[0] < sequences[1]);
+    assert!(!second.is_held(&path));
+    first.unlock(&path).await;
+    second.held(&path).await;
+
+    // What a dead holder had is free once its session is over; a stopped one is no different.
+    first.begin_lock(&path);
+    second.kill().await;
+    first.held(&path).await;
+    first.pause();
+    let mut third = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    third.lock(&path).await;
+    first.resume();
+
+    let file = server_file();
+    std::fs::write(&file, "40").unwrap();
+    let other = format!("{path}-count");
+    third.begin_count(&other, file.as_ref(), 2);
+    third.counted(&other).await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "42");
+    third.exit().await;
+}
+
+fn server_file() -> tempfile::TempPath {
+    tempfile::NamedTempFile::new().unwrap().into_temp_path()
+}
