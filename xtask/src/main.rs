@@ -1,2 +1,41 @@
-//! xtask
-fn main() {}
+//! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask tidy`.
+//!
+//! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
+
+mod servers;
+mod talk;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Develop sneck.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run every check and every test, and say which backends could not be tested.
+    Test(test::Arguments),
+    /// Start real servers, print where they are, and end them with this process.
+    Servers(servers::Arguments),
+    /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
+    Tidy,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let well = match Arguments::parse().verb {
+        Verb::Test(arguments) => test::run(&arguments).await,
+        Verb::Servers(arguments) => servers::run(&arguments).await,
+        Verb::Tidy => tidy::run(),
+    };
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
