@@ -11,7 +11,7 @@ use sneck_testkit::{StartError, Unavailable, curator};
 
 use crate::talk::say;
 use crate::tidy;
-use crate::workspace::{cargo, skips};
+use crate::workspace::cargo;
 
 /// The crate whose tests take minutes: processes, faults and time.
 const LONG: &str = "sneck-e2e";
@@ -30,7 +30,7 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
     let mut report = Report::default();
     let servers = start_servers(&mut report).await;
     // A skip of an earlier run is none of this one.
-    let _ = std::fs::remove_file(skips());
+    let _ = std::fs::remove_file(skip::file());
     if arguments.filter.is_none() {
         report.step("cargo fmt", &mut command(["fmt", "--all", "--check"]));
         report.done("cargo xtask tidy", Instant::now(), tidy::run());
@@ -58,7 +58,7 @@ fn tests(arguments: &Arguments, servers: &[(&'static str, Ensemble)]) -> Command
     if arguments.quick {
         tests.args(["--exclude", LONG]);
     }
-    tests.args(&arguments.filter).env(SKIPS, skips());
+    tests.args(&arguments.filter).env(SKIPS, skip::file());
     for (variable, ensemble) in servers {
         tests.env(variable, ensemble.connect_string());
     }
@@ -131,7 +131,7 @@ impl Report {
 
     /// Adds what the tests themselves wrote down.
     fn collect_skips(&mut self) {
-        let text = std::fs::read_to_string(skips()).unwrap_or_default();
+        let text = std::fs::read_to_string(skip::file()).unwrap_or_default();
         for line in text.lines() {
             let mut fields = line.splitn(3, '\t').map(str::to_owned);
             let (Some(backend), Some(reason), Some(test)) =
@@ -157,7 +157,7 @@ impl Report {
             }
         }
         if self.untested.is_empty() {
-            say("every backend was tested");
+            say("no test was skipped for want of a backend");
         }
         well
     }

@@ -1,20 +1,11 @@
 //! Where the workspace is, and how to run cargo in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace's folder")
-}
-
-/// The file that collects the tests that could not run.
-pub(crate) fn skips() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(target) => PathBuf::from(target),
-        None => root().join("target"),
-    }
-    .join("skipped-tests")
 }
 
 /// Cargo, in the workspace, as if called from a shell.

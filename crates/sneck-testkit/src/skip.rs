@@ -71,19 +71,23 @@ pub fn is_required(backend: &str) -> bool {
     required.split(',').any(|name| name.trim() == backend)
 }
 
-/// Records that `test` could not run.
+/// Records that the calling test could not run; `place` says where in the source it gave up.
 ///
 /// # Panics
 ///
 /// When `SNECK_REQUIRE` names the backend, or when the record cannot be written: a skip that
 /// nobody hears of is worse than a failure.
-pub fn report(unavailable: &Unavailable, test: &str) {
+pub fn report(unavailable: &Unavailable, place: &str) {
     assert!(
         !is_required(unavailable.backend),
         "{REQUIRE} names a backend that cannot be tested here: {unavailable}"
     );
     let Unavailable { backend, reason } = unavailable;
-    let line = format!("{backend}\t{}\t{test}\n", reason.replace(['\n', '\t'], " "));
+    // The test harness names each test's thread after it; the place alone may be a shared function.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("unnamed");
+    let reason = reason.replace(['\n', '\t'], " ");
+    let line = format!("{backend}\t{reason}\t{test} at {place}\n");
     let path = file();
     // One write of a short line to a file opened for appending does not mix with others.
     let written = path

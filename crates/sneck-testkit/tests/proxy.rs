@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 const SOON: Duration = Duration::from_secs(20);
 /// Long enough for an answer on loopback that is not held back.
 const A_WHILE: Duration = Duration::from_millis(300);
+/// Late enough that a reply overtakes an event on a busy machine too.
+const LATE_BY: Duration = Duration::from_millis(1_500);
 
 /// Sends every byte back; ends a connection when the other side does.
 async fn echo() -> SocketAddr {
@@ -159,7 +161,7 @@ async fn events_come_late_or_never() {
         let path = format!("/event-{name}-{:x}", raw.session_id);
         raw.call(EXISTS, &exists(&path, true), SOON).await.unwrap();
         if late {
-            proxy.delay_events(Duration::from_millis(500));
+            proxy.delay_events(LATE_BY);
         } else {
             proxy.heal();
             proxy.swallow_events(1);
@@ -171,7 +173,7 @@ async fn events_come_late_or_never() {
         assert_eq!(reply.error, 0);
         if late {
             assert_eq!(raw.reply().await.unwrap().xid, -1);
-            assert!(created.elapsed() >= Duration::from_millis(500));
+            assert!(created.elapsed() >= LATE_BY);
         } else {
             assert!(tokio::time::timeout(A_WHILE, raw.reply()).await.is_err());
         }
