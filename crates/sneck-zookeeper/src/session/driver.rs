@@ -45,7 +45,9 @@ async fn serve(shared: &Shared, stream: Box<dyn Duplex>) -> Failure {
     let mut outgoing = BytesMut::new();
     let mut flush = false;
     let mut alarm = Alarm::new(shared);
-    shared.step(|machine, now, _| machine.on_connection(now));
+    if let Err(broken) = shared.step(|machine, now, _| machine.on_connection(now)) {
+        return broken.into();
+    }
     loop {
         if outgoing.is_empty() {
             outgoing = shared.lock().outgoing().split();

@@ -267,6 +267,10 @@ impl Machine {
 
     fn take(&mut self, now: Instant, request: &Request, asked: Asked) -> Result<(), RequestError> {
         self.may_take()?;
+        self.put(now, request, asked)
+    }
+
+    fn put(&mut self, now: Instant, request: &Request, asked: Asked) -> Result<(), RequestError> {
         if self.has_room() && self.queue.is_empty() {
             let start = self.outgoing.len();
             let xid = self.next_xid();
@@ -322,8 +326,11 @@ impl Machine {
 
     // ----- connections -----
 
-    /// A connection is there: greet.
-    pub(crate) fn on_connection(&mut self, now: Instant) {
+    /// A connection is there: greet. A session that ended while it was being made wants none.
+    pub(crate) fn on_connection(&mut self, now: Instant) -> Result<(), Broken> {
+        if matches!(self.phase, Phase::Over(_)) {
+            return Err(Broken::Over);
+        }
         self.outgoing.clear();
         self.phase = Phase::Greeting { sent: now };
         self.sent_last = now;
@@ -339,6 +346,7 @@ impl Machine {
             read_only: Some(false),
         };
         encode_frame(&mut self.outgoing, |out| greeting.encode(out));
+        Ok(())
     }
 
     /// The connection is gone, or could not be had.
@@ -417,8 +425,8 @@ impl Machine {
     fn send_close(&mut self, now: Instant) {
         let request = Request::CloseSession;
         let asked = Asked { op: request.op(), sink: None, watch: None };
-        // A full queue cannot stop the session from being closed: then its timeout does it.
-        let _ = self.take(now, &request, asked);
+        // Even when the queue is full: a session that is not closed would be kept alive by its pings.
+        let _ = self.put(now, &request, asked);
     }
 
     // ----- frames -----
@@ -480,9 +488,7 @@ impl Machine {
         }
         self.sent_last = now;
         if self.close_since.is_some() {
-            let close_since = self.close_since.take();
             self.send_close(now);
-            self.close_since = close_since;
         }
     }
 
@@ -594,7 +600,9 @@ impl Machine {
                 let silent = self.unanswered_since().map(|since| since + self.answer_max());
                 ping.min(proof).min(silent.unwrap_or(Instant::FAR))
             }
-            Phase::Disconnected { .. } | Phase::Over(_) => Instant::FAR,
+            Phase::Disconnected { .. } => Instant::FAR,
+            // Nothing is to be waited for on a connection of an ended session.
+            Phase::Over(_) => Instant::from_nanos(0),
         }
     }
 
@@ -605,7 +613,8 @@ impl Machine {
                 return Err(Broken::Silent);
             }
             Phase::Serving => {}
-            _ => return Ok(()),
+            Phase::Over(_) => return Err(Broken::Over),
+            Phase::Greeting { .. } | Phase::Disconnected { .. } => return Ok(()),
         }
         if self.unanswered_since().is_some_and(|since| now >= since + self.answer_max()) {
             return Err(Broken::Silent);

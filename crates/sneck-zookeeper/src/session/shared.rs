@@ -67,7 +67,10 @@ impl Shared {
         if state == SessionState::Connected {
             self.opening().was_serving = true;
         }
-        self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
+        self.state.send_if_modified(|old| {
+            // Another thread's step may have ended the session since the lock was released.
+            old.end().is_none() && std::mem::replace(old, state) != state
+        });
         effects.deliver();
         result
     }
