@@ -6,7 +6,7 @@ mod raw;
 
 use std::time::{Duration, Instant};
 
-use raw::{CREATE, EXISTS, PING, Raw, create, exists};
+use raw::{CREATE, CREATE_TTL, EXISTS, PERSISTENT_WITH_TTL, PING, Raw, create, exists};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{self, Builder, Certificate, Version};
 
@@ -43,12 +43,16 @@ async fn limits_and_properties_reach_the_server() {
             .tick_ms(200)
             .session_timeout_min(Duration::from_millis(1_000))
             .session_timeout_max(Duration::from_millis(4_000))
-            .property("zookeeper.testingonly.initialZxid", "7")
+            .property("zookeeper.extendedTypesEnabled", "true")
             .start()
             .await
     );
     assert_eq!(Raw::connect(server.addr(0), 40_000).await.negotiated_ms, 4_000);
     assert_eq!(Raw::connect(server.addr(0), 1).await.negotiated_ms, 1_000);
+    // Nodes with a time to live are refused unless the property is set.
+    let mut raw = Raw::connect(server.addr(0), 4_000).await;
+    let with_ttl = [create("/ttl", PERSISTENT_WITH_TTL), 60_000i64.to_be_bytes().to_vec()].concat();
+    assert_eq!(raw.call(CREATE_TTL, &with_ttl, SOON).await.unwrap().error, 0);
     let folder = server.folder().to_owned();
     assert!(server.log(0).contains("binding to port"), "{}", server.log(0));
     drop(server);
