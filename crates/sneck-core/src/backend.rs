@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use std::sync::Arc;
 
 /// A store of locks.
+#[async_trait]
 pub trait Backend: Send + Sync + 'static {
     /// A claim on a place in line. Does no I/O and cannot fail; the first
     /// [`ask`](Claim::ask) takes the place.
@@ -23,6 +24,10 @@ pub trait Backend: Send + Sync + 'static {
     fn survey(&self) -> Option<&dyn Survey> {
         None
     }
+
+    /// Ends everything this process has in the store, and waits until that is confirmed or will happen
+    /// by itself. Locks that are still held are lost.
+    async fn close(&self);
 }
 
 /// Looking at lines from the outside.

@@ -105,6 +105,7 @@ fn contender(place: &Place) -> Contender {
     }
 }
 
+#[async_trait]
 impl Backend for Memory {
     fn claim(&self, request: Request) -> Box<dyn Claim> {
         let (turn, lease) = (Arc::new(Notify::new()), Lease::new(Instant::FAR));
@@ -127,6 +128,8 @@ impl Backend for Memory {
     fn survey(&self) -> Option<&dyn Survey> {
         Some(self)
     }
+
+    async fn close(&self) {}
 }
 
 #[async_trait]

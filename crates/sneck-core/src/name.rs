@@ -70,9 +70,10 @@ fn fault(name: &str) -> Option<String> {
     None
 }
 
-/// The control characters, and what ZooKeeper refuses in a path besides them.
+/// The control characters, and what ZooKeeper refuses in a path besides them: private and special code
+/// points, and all above U+FFFF, whose UTF-16 halves it takes for private ones.
 fn is_refused(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+    c.is_control() || matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)
 }
 
 impl fmt::Display for Name {
@@ -123,6 +124,7 @@ mod tests {
             ("\u{7f}", "U+007F"),
             ("\u{f000}", "U+F000"),
             ("\u{ffff}", "U+FFFF"),
+            ("\u{1f512}", "U+1F512"),
             (long.as_str(), "1025 bytes"),
         ] {
             let error = Name::new(name).unwrap_err();

@@ -6,14 +6,17 @@
 mod credentials;
 mod error;
 mod lease_rule;
+mod lock;
 mod options;
 mod session;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod url;
 
 pub use credentials::Credentials;
 pub use error::{ConnectError, End, RequestError};
+pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, ZooKeeper};
 pub use options::{Server, SessionLimits, SessionOptions};
 pub use session::{
     Call, Created, Exists, Node, Session, SessionState, Watch, WatchCall, WatchStream,
@@ -23,3 +26,4 @@ pub use sneck_wire::CreateMode;
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsOptions};
 pub use transport::{Connector, Duplex, Tcp};
+pub use url::ZooKeeperUrl;

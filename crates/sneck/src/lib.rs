@@ -1,1 +1,56 @@
-//! sneck
+//! Distributed locks with fencing tokens.
+//!
+//! In a distributed system only one process at a time may refresh a cache, synchronise data, or run a
+//! scheduled job. A [`Mutex`] makes sure of that across processes and machines:
+//!
+//! * **Fair.** First come, first served; a release wakes one waiter.
+//! * **The holder knows first.** A [`Guard`] says that it is lost no later than the moment the store
+//!   could give the lock to somebody else, whatever the network does.
+//! * **Fenced.** Every grant carries a [`Token`] that is larger than every earlier one, so that the
+//!   guarded resource can refuse the late write of a process that was stopped in between.
+//! * **Cancel safe.** Any future can be dropped at any point; nothing is left behind.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+//! // In earnest: sneck::connect("zk://zk1,zk2,zk3/apps/billing")
+//! let locks = sneck::connect("memory:").await?;
+//! let guard = locks.mutex("invoice/42").lock().await?;
+//!
+//! // The resource refuses a token smaller than the largest it has seen.
+//! println!("write with token {}", guard.token());
+//!
+//! guard.unlock().await?; // or drop it: released in the background
+//! # Ok(()) }
+//! ```
+//!
+//! # Which stores
+//!
+//! | URL | store | feature |
+//! |---|---|---|
+//! | `zk://host1,host2/path` | Apache ZooKeeper 3.5 or later; see [`zookeeper::ZooKeeperUrl`] | `zookeeper` (default) |
+//! | `zks://host1,host2/path` | the same over TLS | `tls` |
+//! | `memory:` | this process only, for tests and examples | |
+//!
+//! # When not to use it
+//!
+//! A lock can keep two *correct* processes apart. It cannot stop a process that was paused past its
+//! deadline and writes before it looks at the clock. If the resource cannot check tokens, ask whether a
+//! conditional write to it would do instead of a lock.
+
+mod connect;
+mod identity;
+mod locks;
+mod mutex;
+
+pub use connect::connect;
+pub use locks::Locks;
+pub use mutex::Mutex;
+pub use sneck_core::{
+    Backend, Caller, Clock, Contender, Crash, Error, ErrorKind, Guard, Instant, Limits, Loss,
+    Memory, Name, Order, Outcome, Progress, Promises, SystemClock, Token, TokenScope, Waiting,
+    Wake,
+};
+
+/// The ZooKeeper backend and its low-level client.
+#[cfg(feature = "zookeeper")]
+pub use sneck_zookeeper as zookeeper;

@@ -1,0 +1,258 @@
+//! A claim on ZooKeeper: the rim that performs the steps of its [`Seat`] on a session.
+
+use super::backend::Inner;
+use super::seat::{Answer, Next, Seat, Spot, Step};
+use super::{failure, path};
+use crate::error::RequestError;
+use crate::session::{Node, Session, Watch, WatchCall};
+use async_trait::async_trait;
+use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Request, Standing, Term};
+use sneck_wire::{CreateMode, EventKind, WatchedEvent};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a place is held or waited in before our own node is watched. A lock that is taken and
+/// released at once costs three requests; this would be the fourth. Until then a node that somebody
+/// deletes by hand goes unnoticed.
+const OWN_WATCH_AFTER: Duration = Duration::from_millis(100);
+
+pub(crate) struct ZooKeeperClaim {
+    inner: Arc<Inner>,
+    request: Request,
+    /// The place, or why there can be none: a claim cannot fail before it is asked.
+    seat: Result<Seat, Error>,
+    /// The session the place belongs to, from the first step on.
+    session: Option<Session>,
+    /// The node ahead of ours, while it is there as far as we know.
+    ahead: Option<Watch>,
+    own: Own,
+}
+
+/// The watch on our own node.
+enum Own {
+    Unwatched,
+    Asked(WatchCall<Node>),
+    Watched(Watch),
+}
+
+impl ZooKeeperClaim {
+    pub(crate) fn new(inner: Arc<Inner>, request: Request) -> Self {
+        let seat = match request.mode {
+            Mode::Exclusive => {
+                path::of_lock(inner.chroot(), &request.name, inner.dialect()).map(|dir| {
+                    let prefix = inner.dialect().prefix(request.id);
+                    Seat::new(dir, prefix, inner.dialect(), inner.foreign())
+                })
+            }
+            mode => {
+                let text = format!("locks on ZooKeeper have no mode {mode:?} yet");
+                Err(Error::new(ErrorKind::Invalid, text))
+            }
+        };
+        ZooKeeperClaim { inner, request, seat, session: None, ahead: None, own: Own::Unwatched }
+    }
+
+    /// Performs steps until the seat knows where we stand.
+    async fn stand(&mut self) -> Result<Spot, Error> {
+        loop {
+            let seat = self.seat.as_mut().map_err(|error| error.clone())?;
+            if seat.is_nowhere() {
+                self.session = Some(self.inner.session().await?);
+            }
+            let step = match seat.next() {
+                Next::Done(spot) => return Ok(spot),
+                Next::Do(step) => step,
+            };
+            if let Some(spot) = self.perform(step).await? {
+                return Ok(spot);
+            }
+        }
+    }
+
+    async fn perform(&mut self, step: Step) -> Result<Option<Spot>, Error> {
+        let Some(session) = self.session.clone() else {
+            return Err(Error::new(ErrorKind::Internal, "a step without a session"));
+        };
+        let answer = match step {
+            Step::Watch(path) => Answer::Watched(match session.get_data_watch(&path).await {
+                Ok((node, watch)) => {
+                    self.ahead = Some(watch);
+                    Ok(node)
+                }
+                Err(error) => Err(error),
+            }),
+            Step::Own => {
+                let Some(path) = self.own_path() else { return Ok(None) };
+                Answer::Own(match session.get_data_watch(&path).await {
+                    Ok((node, watch)) => {
+                        self.own = Own::Watched(watch);
+                        Ok(node)
+                    }
+                    Err(error) => Err(error),
+                })
+            }
+            step => self.perform_unwatched(&session, step).await,
+        };
+        match &mut self.seat {
+            Ok(seat) => seat.on(answer),
+            Err(error) => Err(error.clone()),
+        }
+    }
+
+    async fn perform_unwatched(&self, session: &Session, step: Step) -> Answer {
+        match (step, &self.seat) {
+            (Step::Enter, Ok(seat)) => {
+                let data = self.request.caller.to_string();
+                let mode = CreateMode::EphemeralSequential;
+                let acl = self.inner.acl();
+                // Both are on the way before either is answered, and answered in this order: an
+                // uncontended lock costs one round trip.
+                let created = session.create2(&seat.entry_path(), data, mode, acl);
+                let children = session.get_children(seat.dir());
+                Answer::Entered { created: created.await, children: children.await }
+            }
+            (Step::MakeParent(path), _) => Answer::ParentMade(self.make(session, &path).await),
+            (Step::Find, Ok(seat)) => {
+                let synced = session.sync(seat.dir());
+                let children = session.get_children(seat.dir());
+                Answer::Found(match synced.await {
+                    Ok(()) => children.await,
+                    Err(error) => Err(error),
+                })
+            }
+            (Step::Adopt(path), _) => {
+                let node = session.get_data(&path).await;
+                Answer::Adopted { node, session_id: session.id() }
+            }
+            (Step::List, Ok(seat)) => Answer::Listed(session.get_children(seat.dir()).await),
+            (Step::Remove(path), _) => Answer::Removed(session.delete(&path, None).await),
+            (step, _) => unreachable!("{step:?} is performed elsewhere"),
+        }
+    }
+
+    /// Makes a node that the servers delete when nobody is in line any more, where they can.
+    async fn make(&self, session: &Session, path: &str) -> Result<(), RequestError> {
+        let make = |mode| session.create2(path, "", mode, self.inner.acl());
+        match make(CreateMode::Container).await {
+            Err(RequestError::Refused(sneck_wire::ErrorCode::UNIMPLEMENTED)) => {
+                make(CreateMode::Persistent).await.map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
+    fn own_path(&self) -> Option<String> {
+        self.seat.as_ref().ok().and_then(Seat::own_path)
+    }
+
+    /// Makes a standing of a spot. Whoever is first holds the lock only while the session is proven.
+    async fn standing(&mut self, spot: Spot) -> Result<Standing, Error> {
+        let token = match spot {
+            Spot::Gone(loss) => return Ok(Standing::Gone(loss)),
+            Spot::Behind(waiting) => return Ok(Standing::Waiting(waiting)),
+            Spot::First(token) => token,
+        };
+        let Some(session) = self.session.clone() else {
+            return Err(Error::new(ErrorKind::Internal, "a place without a session"));
+        };
+        let lease = session.lease();
+        if lease.loss(session.clock().now()).is_some() {
+            // The servers went silent for longer than we may believe in the session. It lives if this
+            // is answered, and then has a new lease.
+            session
+                .prove()
+                .await
+                .map_err(|error| failure::of_request(&error, "proving the session"))?;
+        }
+        Ok(Standing::Held(Grant { token, term: Term::Session(session.lease()) }))
+    }
+
+    /// Resolves when our own node is gone. Sets the watch for it once that is worthwhile.
+    async fn own_removed(own: &mut Own, session: Option<&Session>, path: Option<String>) {
+        let (Some(session), Some(path)) = (session, path) else { return pending().await };
+        loop {
+            *own = match own {
+                Own::Unwatched => {
+                    tokio::time::sleep(OWN_WATCH_AFTER).await;
+                    Own::Asked(session.get_data_watch(&path))
+                }
+                Own::Asked(call) => match call.await {
+                    Ok((_, watch)) => Own::Watched(watch),
+                    Err(RequestError::Interrupted) => Own::Unwatched,
+                    // It is gone already, or asking for it again is going to say what is wrong.
+                    Err(_) => return,
+                },
+                Own::Watched(watch) => match watch.await {
+                    Some(WatchedEvent { kind: EventKind::DataChanged, .. }) => {
+                        Own::Asked(session.get_data_watch(&path))
+                    }
+                    _ => return,
+                },
+            };
+        }
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        error.with_lock(&self.request.name).with_backend(&self.inner.label())
+    }
+}
+
+#[async_trait]
+impl Claim for ZooKeeperClaim {
+    async fn ask(&mut self) -> Result<Standing, Error> {
+        let asked = match self.stand().await {
+            Ok(spot) => self.standing(spot).await,
+            Err(error) => Err(error),
+        };
+        asked.map_err(|error| self.locate(error))
+    }
+
+    async fn changed(&mut self) {
+        let path = self.own_path();
+        let ahead = async {
+            match &mut self.ahead {
+                Some(watch) => watch.await,
+                None => pending().await,
+            }
+        };
+        let own_removed = Self::own_removed(&mut self.own, self.session.as_ref(), path);
+        let over = session_over(self.session.as_ref());
+        let seat = self.seat.as_mut().ok();
+        tokio::select! {
+            event = ahead => {
+                self.ahead = None;
+                if let (Some(seat), Some(event)) = (seat, event)
+                    && event.kind == EventKind::Deleted
+                {
+                    seat.ahead_left();
+                }
+            }
+            () = own_removed => {
+                self.own = Own::Unwatched;
+                if let Some(seat) = seat {
+                    seat.own_doubtful();
+                }
+            }
+            () = over => {}
+        }
+    }
+
+    async fn leave(&mut self) -> Result<(), Error> {
+        self.ahead = None;
+        self.own = Own::Unwatched;
+        loop {
+            // A place that cannot be has not been taken.
+            let Ok(seat) = &mut self.seat else { return Ok(()) };
+            let Some(step) = seat.next_leaving() else { return Ok(()) };
+            self.perform(step).await.map_err(|error| self.locate(error))?;
+        }
+    }
+}
+
+async fn session_over(session: Option<&Session>) {
+    let Some(session) = session else { return pending().await };
+    let mut state = session.state();
+    // The channel closes together with the session.
+    let _ = state.wait_for(|state| state.end().is_some()).await;
+}

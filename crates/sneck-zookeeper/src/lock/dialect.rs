@@ -1,0 +1,125 @@
+//! Which node names share a line.
+
+use sneck_core::ClaimId;
+
+/// Which node names share a line.
+///
+/// Clients exclude each other only if they agree on the names of their nodes and on their order. A
+/// line of one dialect that somebody of another dialect enters would silently let both in, which is
+/// what [`ForeignPolicy`] is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// `_c_<uuid>-lock-<number>`: the mutex of Apache Curator, which go-zookeeper and the crate
+    /// `zookeeper-client` queue up with too.
+    #[default]
+    Curator,
+}
+
+/// What to do about children of a lock's node that are nobody's place in its line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForeignPolicy {
+    /// Nobody is let in; the error names the child.
+    #[default]
+    Refuse,
+    /// They are not there.
+    Ignore,
+    /// They count as having come first: everybody waits until they are gone.
+    Block,
+}
+
+/// The number a server has given a place. It orders the line, and only that: it wraps, and begins
+/// again when the lock's node has been deleted in between, so it is no fencing token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sequence(i32);
+
+impl Sequence {
+    /// How much later than `pivot` a place came; negative for an earlier one. The order of arrival of
+    /// places that are in line at the same time is that of their distance from one of them, by serial
+    /// number arithmetic (RFC 1982): servers before 3.6 let the counter wrap to negative numbers, and
+    /// no line is two thousand million places long.
+    pub(crate) fn distance(self, pivot: Sequence) -> i32 {
+        self.0.wrapping_sub(pivot.0)
+    }
+
+    /// Whether the server's counter is used up. From 3.6 on it sticks at its largest value, where every
+    /// place gets the same number; before, it wraps, which makes other clients of the same line order
+    /// it wrongly. Whoever gets such a number must not rely on it.
+    pub(crate) fn is_exhausted(self) -> bool {
+        self.0 < 0 || self.0 == i32::MAX
+    }
+}
+
+impl Dialect {
+    /// The name of a claim's node up to the server's number.
+    pub(crate) fn prefix(self, id: ClaimId) -> String {
+        match self {
+            Dialect::Curator => format!("_c_{id}-lock-"),
+        }
+    }
+
+    /// The number in the name of a place; `None` for what is nobody's place in this dialect.
+    pub(crate) fn sequence(self, child: &str) -> Option<Sequence> {
+        let (_, number) = match self {
+            Dialect::Curator => child.rsplit_once("lock-")?,
+        };
+        let digits = number.strip_prefix('-').unwrap_or(number);
+        let is_number = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| number.parse().ok().map(Sequence)).flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(child: &str) -> Option<Sequence> {
+        Dialect::Curator.sequence(child)
+    }
+
+    #[test]
+    fn places_of_every_client_of_the_dialect_are_known() {
+        for (child, number) in [
+            ("_c_11111111-2222-4333-8444-555555555555-lock-0000000007", 7),
+            ("_c_0123456789abcdef0123456789abcdef-lock-0000000000", 0),
+            ("lock-2147483647", i32::MAX),
+            ("_c_x-lock--2147483648", i32::MIN),
+            ("block-lock-lock--0000000001", -1),
+        ] {
+            assert_eq!(sequence(child), Some(Sequence(number)), "{child}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_foreign() {
+        for child in [
+            "",
+            "0",
+            "lock-",
+            "lock-1",
+            "lock-00000000001",
+            "lock-000000000x",
+            "lock-+000000001",
+            "lock-9999999999",
+            "0123456789abcdef0123456789abcdef__lock__0000000001",
+            "_c_x-latch-0000000001",
+        ] {
+            assert_eq!(sequence(child), None, "{child}");
+        }
+    }
+
+    #[test]
+    fn a_wrapped_counter_goes_on_behind() {
+        let (last, first) = (Sequence(i32::MAX - 1), Sequence(i32::MIN + 3));
+        assert!(first.distance(last) > 0 && last.distance(first) < 0);
+        assert!(first.is_exhausted() && !last.is_exhausted() && !Sequence(0).is_exhausted());
+        assert!(Sequence(i32::MAX).is_exhausted());
+    }
+
+    #[test]
+    fn our_own_names_are_places() {
+        let prefix = Dialect::Curator.prefix(ClaimId::from_u128(1));
+        assert_eq!(prefix, "_c_00000000-0000-0000-0000-000000000001-lock-");
+        assert!(sequence(&format!("{prefix}0000000001")).is_some());
+    }
+}

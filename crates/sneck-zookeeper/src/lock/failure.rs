@@ -1,0 +1,58 @@
+//! What a failed request means for a lock.
+
+use crate::error::{ConnectError, RequestError};
+use sneck_core::{Error, ErrorKind};
+use sneck_wire::ErrorCode;
+
+/// What a failed request means for a lock; `doing` says what was being done.
+pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
+    let text = format!("{doing}: {error}");
+    let failure = match error {
+        RequestError::Refused(code) => of_code(*code, text),
+        RequestError::Interrupted | RequestError::QueueFull => {
+            Error::new(ErrorKind::Unavailable, text)
+        }
+        RequestError::Over { .. } => Error::new(ErrorKind::Lost, text),
+        RequestError::TooLarge { .. } | RequestError::BadPath(_) => {
+            Error::new(ErrorKind::Invalid, text)
+        }
+    };
+    if error.may_have_been_applied() { failure.with_unknown_outcome() } else { failure }
+}
+
+fn of_code(code: ErrorCode, text: String) -> Error {
+    match code {
+        ErrorCode::NO_AUTH => Error::new(ErrorKind::Denied, text)
+            .with_hint("use credentials that the node's access control list allows"),
+        ErrorCode::INVALID_ACL => Error::new(ErrorKind::Denied, text)
+            .with_hint("acl=creator needs credentials, such as zk://user:password@host"),
+        ErrorCode::AUTH_FAILED => Error::new(ErrorKind::Denied, text),
+        ErrorCode::NOT_READ_ONLY
+        | ErrorCode::THROTTLED
+        | ErrorCode::CONNECTION_LOSS
+        | ErrorCode::OPERATION_TIMEOUT => Error::new(ErrorKind::Unavailable, text),
+        ErrorCode::NO_CHILDREN_FOR_EPHEMERALS => Error::new(ErrorKind::Refused, text).with_hint(
+            "a node above the lock is ephemeral, so it cannot have children; rename one",
+        ),
+        ErrorCode::UNIMPLEMENTED => Error::new(ErrorKind::Refused, text)
+            .with_hint("the server is too old; sneck needs ZooKeeper 3.5 or later"),
+        ErrorCode::SYSTEM_ERROR | ErrorCode::MARSHALLING_ERROR => {
+            Error::new(ErrorKind::Protocol, text)
+        }
+        _ => Error::new(ErrorKind::Refused, text),
+    }
+}
+
+/// What a failed attempt to open a session means for a lock.
+pub(crate) fn of_connect(error: &ConnectError) -> Error {
+    let text = error.to_string();
+    match error {
+        ConnectError::Invalid(_) => Error::new(ErrorKind::Invalid, text),
+        ConnectError::Unreachable(_) => Error::new(ErrorKind::Unavailable, text),
+        ConnectError::NotZooKeeper(_) => Error::new(ErrorKind::Protocol, text)
+            .with_hint("check host and port; for a TLS port use zks://"),
+        ConnectError::AuthFailed => Error::new(ErrorKind::Denied, text),
+        ConnectError::Tls(_) => Error::new(ErrorKind::Denied, text)
+            .with_hint("check the certificate authority (?ca=FILE), the host name and the port"),
+    }
+}

@@ -1,0 +1,50 @@
+//! From the name of a lock to the path of its node.
+
+use super::dialect::Dialect;
+use sneck_core::{Error, ErrorKind, Name};
+
+/// The path of a lock's node: the name, below the chroot. Different names have different paths.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for names that would reach into somebody else's nodes.
+pub(crate) fn of_lock(chroot: &str, name: &Name, dialect: Dialect) -> Result<String, Error> {
+    if chroot.is_empty() && name.segments().next() == Some("zookeeper") {
+        let text = "locks below /zookeeper would sit among the servers' own nodes";
+        return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
+    }
+    if let Some(segment) = name.segments().find(|segment| dialect.sequence(segment).is_some()) {
+        let text =
+            format!("the segment {segment:?} looks like a place in the line of another lock");
+        return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
+    }
+    Ok(format!("{chroot}/{name}"))
+}
+
+/// The path of the node above, or `None` for the root and the nodes right below it.
+pub(crate) fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(chroot: &str, name: &str) -> Result<String, ErrorKind> {
+        let name = Name::new(name).unwrap();
+        of_lock(chroot, &name, Dialect::Curator).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn names_stay_below_the_chroot_and_out_of_the_lines() {
+        assert_eq!(path("", "a/b").as_deref(), Ok("/a/b"));
+        assert_eq!(path("/apps", "zookeeper").as_deref(), Ok("/apps/zookeeper"));
+        assert_eq!(path("", "zookeeper/config"), Err(ErrorKind::Invalid));
+        assert_eq!(path("", "a/_c_x-lock-0000000001"), Err(ErrorKind::Invalid));
+    }
+
+    #[test]
+    fn parents_end_below_the_root() {
+        assert_eq!(parent("/a/b/c"), Some("/a/b"));
+        assert_eq!(parent("/a"), None);
+    }
+}

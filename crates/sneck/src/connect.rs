@@ -1,0 +1,56 @@
+//! From a URL to locks.
+
+use crate::locks::Locks;
+use sneck_core::{Error, ErrorKind, Memory};
+use std::sync::Arc;
+
+/// Connects to a store of locks.
+///
+/// The table of URLs is in the [crate's documentation](crate).
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a URL that can never work, and what the store reports:
+/// [`ErrorKind::Unavailable`] when it cannot be reached, [`ErrorKind::Denied`] when it refuses us,
+/// [`ErrorKind::Protocol`] when something else answers. No error repeats a password.
+///
+/// # Cancel safety
+/// Dropping the future closes what was opened.
+///
+/// # Panics
+/// Outside a tokio runtime.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let error = sneck::connect("zk://").await.unwrap_err();
+/// assert_eq!(error.kind(), sneck::ErrorKind::Invalid);
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Locks, Error> {
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    match scheme {
+        "memory" if url == "memory:" => Ok(Locks::on(Arc::new(Memory::new()))),
+        "zk" | "zks" => zookeeper(url).await,
+        _ => {
+            // Only the scheme is repeated: what follows may hold a password.
+            let shown: String = scheme.chars().take(16).collect();
+            let text = match url.contains(':') {
+                true => format!("no store has URLs with the scheme {shown:?}"),
+                false => "the URL has no scheme".to_owned(),
+            };
+            Err(Error::new(ErrorKind::Invalid, text).with_hint("try zk://HOST:2181 or memory:"))
+        }
+    }
+}
+
+#[cfg(feature = "zookeeper")]
+async fn zookeeper(url: &str) -> Result<Locks, Error> {
+    let url = sneck_zookeeper::ZooKeeperUrl::parse(url)?;
+    let backend = sneck_zookeeper::ZooKeeper::connect(url.session, url.lock).await?;
+    Ok(Locks::on(Arc::new(backend)))
+}
+
+#[cfg(not(feature = "zookeeper"))]
+async fn zookeeper(_: &str) -> Result<Locks, Error> {
+    let text = "this build has no ZooKeeper; build it with the feature \"zookeeper\"";
+    Err(Error::new(ErrorKind::Invalid, text))
+}

@@ -1,0 +1,30 @@
+//! Who this process is, for others in line to see.
+
+use sneck_core::Caller;
+use std::time::SystemTime;
+
+/// This process: its machine, user and command line.
+pub(crate) fn of_this_process() -> Caller {
+    let uname = rustix::system::uname();
+    Caller {
+        host: uname.nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        user: user(),
+        // Only the program: arguments may hold secrets, and every client of the store can read this.
+        command: std::env::args_os()
+            .next()
+            .map(|program| program.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+        ..Caller::anonymous()
+    }
+}
+
+fn user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    named.unwrap_or_else(|| format!("uid:{}", rustix::process::getuid().as_raw()))
+}
+
+/// Now, by this machine's wall clock, for people.
+pub(crate) fn now() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
