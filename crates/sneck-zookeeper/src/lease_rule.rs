@@ -21,7 +21,26 @@
 //! the session lives until `s + 2T/3`; we believe in it until `s + 5T/8`. The `T/24` in between is for
 //! clocks that run at different rates and timers that fire late.
 
+use sneck_core::Instant;
 use std::time::Duration;
+
+/// Until when the answer to a request that was sent at `sent` and went through the quorum proves the
+/// session, on a connection whose greeting was sent at `greeted` and answered at `answered`.
+///
+/// The argument above needs a follower that has heard of us before its last round with the leader. Up
+/// to `tick/2 + p <= T/3` after the answer to the greeting there may not have been such a round; what
+/// is certain then is that the leader touched the session when it was resumed or opened, at `greeted`
+/// or later, and so keeps it until `greeted + T`. This matters only when the greeting was answered
+/// slowly.
+pub(crate) fn until(
+    timeout: Duration,
+    greeted: Instant,
+    answered: Instant,
+    sent: Instant,
+) -> Instant {
+    let until = sent + term(timeout);
+    if sent > answered + timeout / 3 { until } else { until.min(greeted + timeout * 23 / 24) }
+}
 
 /// How long an answer that went through the quorum may be believed in, from the instant its request
 /// was sent.
@@ -61,6 +80,17 @@ mod tests {
             let margin = session_end - term(timeout);
             assert!(margin >= timeout / 25, "{timeout:?}: {margin:?}");
         }
+    }
+
+    #[test]
+    fn a_slow_greeting_shortens_the_first_leases_only() {
+        let timeout = Duration::from_secs(24);
+        let at = |secs| Instant::from_nanos(0) + Duration::from_secs(secs);
+        assert_eq!(until(timeout, at(10), at(10), at(10)), at(25));
+        assert_eq!(until(timeout, at(10), at(10), at(18)), at(33), "a quick greeting costs nothing");
+        assert_eq!(until(timeout, at(10), at(15), at(15)), at(30));
+        assert_eq!(until(timeout, at(10), at(15), at(22)), at(33), "the leader knows us since 10");
+        assert_eq!(until(timeout, at(10), at(15), at(24)), at(39), "a round has come since 15");
     }
 
     #[test]

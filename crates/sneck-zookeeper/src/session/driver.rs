@@ -4,7 +4,6 @@
 use super::machine::{Broken, Effects, Machine};
 use super::shared::Shared;
 use crate::error::{ConnectError, End};
-use crate::lease_rule;
 use crate::options::{Server, SessionOptions};
 use crate::transport::Duplex;
 use bytes::BytesMut;
@@ -20,18 +19,18 @@ pub(crate) async fn run(shared: Arc<Shared>, options: SessionOptions, seed: u64)
     let mut dialer = Dialer::new(options, seed);
     while shared.state_now().end().is_none() {
         let server = dialer.server().clone();
-        let failure = match dialer.dial(&server, shared.timeout()).await {
+        let failure = match dialer.dial(&server, shared.connect_max()).await {
             Ok(stream) => serve(&shared, stream).await,
             Err(failure) => failure,
         };
         let greeted = shared.was_serving();
         shared.step(|machine, now, effects| machine.on_disconnection(now, effects));
         if greeted {
-            dialer.backoff.reset();
+            dialer.worked();
         }
         dialer.failed(&shared, server, failure);
         tokio::select! {
-            () = dialer.pause(greeted) => {}
+            () = dialer.pause(shared.connect_max()) => {}
             // A session that is being closed, or over, has no time to wait.
             () = shared.closing() => {}
         }
@@ -147,12 +146,17 @@ impl Dialer {
         &self.options.servers[self.next]
     }
 
-    async fn dial(&self, server: &Server, timeout: Duration) -> Result<Box<dyn Duplex>, Failure> {
-        let limit = lease_rule::answer_max(timeout);
+    async fn dial(&self, server: &Server, limit: Duration) -> Result<Box<dyn Duplex>, Failure> {
         match tokio::time::timeout(limit, self.options.connector.connect(server)).await {
             Ok(stream) => Ok(stream?),
             Err(_) => Err(Failure::Silent),
         }
+    }
+
+    /// The connection that has failed now did serve: a new round of attempts begins.
+    fn worked(&mut self) {
+        self.backoff.reset();
+        (self.failed, self.hopeless) = (0, true);
     }
 
     /// Notes a failure, and ends a session that has not begun when no server is what it should be.
@@ -171,10 +175,11 @@ impl Dialer {
     }
 
     /// A connection that worked is replaced at once by another server's; after a whole round without
-    /// one there is a pause.
-    async fn pause(&mut self, greeted: bool) {
-        if self.failed == 0 || (greeted && self.options.servers.len() == 1) {
-            let pause = self.backoff.pause();
+    /// one there is a pause. A short one if the session's timeout is short, because servers that come
+    /// back give the session no more time than that.
+    async fn pause(&mut self, pause_max: Duration) {
+        if self.failed == 0 {
+            let pause = self.backoff.pause().min(pause_max);
             tokio::time::sleep(pause).await;
         }
     }

@@ -92,6 +92,13 @@ struct Asked {
     watch: Option<WatchKey>,
 }
 
+/// When this connection's greeting was sent, and when it was answered.
+#[derive(Clone, Copy, Debug)]
+struct Greeted {
+    sent: Instant,
+    answered: Instant,
+}
+
 #[derive(Debug)]
 struct InFlight {
     xid: i32,
@@ -99,8 +106,7 @@ struct InFlight {
     asked: Asked,
 }
 
-/// The session. See the module's text.
-#[derive(Debug)]
+/// The session. See the module's text. Not `Debug`: what is to be sent may hold a password.
 pub(crate) struct Machine {
     limits: SessionLimits,
     credentials: Vec<Credentials>,
@@ -121,7 +127,11 @@ pub(crate) struct Machine {
     sent_last: Instant,
     /// When the last request whose answer is a proof was sent.
     proof_asked: Instant,
-    ping_unanswered: Option<Instant>,
+    /// When the pings were sent that are not answered yet; pings are answered in order, too.
+    pings: VecDeque<Instant>,
+    /// Credentials of this connection whose answers have not come.
+    unauthenticated: usize,
+    greeted: Greeted,
     close_since: Option<Instant>,
     /// Since when every attempt ended with the server hanging up on our greeting.
     refused_since: Option<Instant>,
@@ -146,14 +156,17 @@ impl Machine {
             outgoing: BytesMut::new(),
             sent_last: now,
             proof_asked: now,
-            ping_unanswered: None,
+            pings: VecDeque::new(),
+            unauthenticated: 0,
+            greeted: Greeted { sent: now, answered: now },
             close_since: None,
             refused_since: None,
         }
     }
 
-    pub(crate) fn is_serving(&self) -> bool {
-        self.phase == Phase::Serving
+    /// Whether a server answers, and knows who we are.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.phase == Phase::Serving && self.unauthenticated == 0
     }
 
     pub(crate) fn end(&self) -> Option<End> {
@@ -361,7 +374,7 @@ impl Machine {
             }
         }
         self.outgoing.clear();
-        self.ping_unanswered = None;
+        self.pings.clear();
         for InFlight { asked, .. } in self.in_flight.drain(..) {
             if let Some(key) = &asked.watch {
                 self.watches.remove(key);
@@ -439,6 +452,11 @@ impl Machine {
         effects: &mut Effects,
     ) -> Result<(), Broken> {
         let decoder = self.decoder;
+        if let Phase::Greeting { .. } = self.phase
+            && let Some(stranger) = stranger(incoming)
+        {
+            return Err(Broken::Protocol(stranger.to_owned()));
+        }
         while let Some(frame) = decoder.next(incoming).map_err(protocol)? {
             match self.phase {
                 Phase::Greeting { sent } => self.on_greeting(now, sent, &frame, effects)?,
@@ -458,8 +476,11 @@ impl Machine {
         effects: &mut Effects,
     ) -> Result<(), Broken> {
         let reply = ConnectReply::decode(&mut Reader::new(frame)).map_err(protocol)?;
-        let same = self.identity.as_ref().is_none_or(|identity| identity.id == reply.session_id);
-        if reply.is_expired() || !same {
+        let resumed = self.identity.is_some();
+        if !resumed && (reply.is_expired() || reply.session_id == 0) {
+            return Err(Broken::Protocol("it answered without a session".to_owned()));
+        }
+        if resumed && (reply.is_expired() || reply.session_id != self.id()) {
             // A server that answers with another session than ours has lost ours without saying so
             // (ClickHouse issue 116690).
             let closing = self.close_since.is_some();
@@ -471,10 +492,19 @@ impl Machine {
         self.timeout = Duration::from_millis(timeout_ms);
         self.phase = Phase::Serving;
         self.refused_since = None;
-        // Both a new session and a resumed one are touched at the leader itself.
-        self.proven(now, sent);
+        self.greeted = Greeted { sent, answered: now };
         self.proof_asked = sent;
         self.reintroduce(now, effects);
+        if resumed {
+            // The leader resumes a session by itself, also one that is cut off from its followers.
+            self.ask_for_proof(now);
+        } else {
+            // A session is opened by the quorum.
+            self.proven(now, sent);
+        }
+        if self.close_since.is_some() {
+            self.send_close(now);
+        }
         Ok(())
     }
 
@@ -486,10 +516,8 @@ impl Machine {
         for request in self.watches.restore(self.zxid_seen, &mut effects.events) {
             encode_request(&mut self.outgoing, xid::SET_WATCHES, &request);
         }
+        self.unauthenticated = self.credentials.len();
         self.sent_last = now;
-        if self.close_since.is_some() {
-            self.send_close(now);
-        }
     }
 
     /// Adds credentials, on this connection and every later one.
@@ -512,9 +540,11 @@ impl Machine {
                 let event = WatchedEvent::decode(&mut body).map_err(protocol)?;
                 self.watches.fire(&event, &mut effects.events);
             }
-            xid::PING => self.ping_unanswered = None,
+            xid::PING => drop(self.pings.pop_front()),
             xid::SET_WATCHES => {}
-            xid::AUTH if header.error.is_ok() => {}
+            xid::AUTH if header.error.is_ok() => {
+                self.unauthenticated = self.unauthenticated.saturating_sub(1);
+            }
             xid::AUTH => {
                 self.finish(End::AuthFailed, effects);
                 return Err(Broken::Over);
@@ -581,7 +611,8 @@ impl Machine {
 
     /// A request sent at `sent` has come back from the quorum.
     fn proven(&mut self, now: Instant, sent: Instant) {
-        let until = sent + lease_rule::term(self.timeout);
+        let Greeted { sent: greeted, answered } = self.greeted;
+        let until = lease_rule::until(self.timeout, greeted, answered, sent);
         if !self.lease.extend(now, until) && now < until {
             // The holders of the old lease have been told that it ended; this is a new one.
             self.lease = Lease::new(until);
@@ -593,7 +624,7 @@ impl Machine {
     /// When [`on_time`](Machine::on_time) is to be called at the latest.
     pub(crate) fn alarm(&self) -> Instant {
         match self.phase {
-            Phase::Greeting { sent } => sent + self.answer_max(),
+            Phase::Greeting { sent } => sent + self.connect_max(),
             Phase::Serving => {
                 let ping = self.sent_last + lease_rule::ping_interval(self.timeout);
                 let proof = self.proof_asked + lease_rule::proof_interval(self.timeout);
@@ -609,7 +640,7 @@ impl Machine {
     /// Sends a ping or asks for a proof when it is time, and notices silence.
     pub(crate) fn on_time(&mut self, now: Instant) -> Result<(), Broken> {
         match self.phase {
-            Phase::Greeting { sent } if now >= sent + self.answer_max() => {
+            Phase::Greeting { sent } if now >= sent + self.connect_max() => {
                 return Err(Broken::Silent);
             }
             Phase::Serving => {}
@@ -623,7 +654,7 @@ impl Machine {
             self.ask_for_proof(now);
         } else if now >= self.sent_last + lease_rule::ping_interval(self.timeout) {
             encode_request(&mut self.outgoing, xid::PING, &Request::Ping);
-            self.ping_unanswered.get_or_insert(now);
+            self.pings.push_back(now);
             self.sent_last = now;
         }
         Ok(())
@@ -642,9 +673,19 @@ impl Machine {
         lease_rule::answer_max(self.timeout)
     }
 
+    /// How long to wait for a connection, and again for the answer to the greeting. As long as there is
+    /// no session there is no lease to be saved by haste, and the timeout is only a wish: were it a
+    /// tiny one, no server could be fast enough.
+    pub(crate) fn connect_max(&self) -> Duration {
+        match self.identity {
+            Some(_) => self.answer_max(),
+            None => self.answer_max().max(Duration::from_secs(1)),
+        }
+    }
+
     fn unanswered_since(&self) -> Option<Instant> {
         let request = self.in_flight.front().map(|one| one.sent);
-        request.into_iter().chain(self.ping_unanswered).min()
+        request.into_iter().chain(self.pings.front().copied()).min()
     }
 }
 
@@ -692,6 +733,16 @@ fn is_from_leader(code: ErrorCode) -> bool {
             | ErrorCode::NOT_EMPTY
             | ErrorCode::BAD_VERSION
     )
+}
+
+/// Who else may have answered our greeting; what they say reads like the length of a huge frame.
+fn stranger(answer: &[u8]) -> Option<&'static str> {
+    match answer {
+        [b'H', b'T', b'T', b'P', ..] => Some("it speaks HTTP"),
+        // A TLS record: an alert or part of a handshake, of any version.
+        [0x15 | 0x16, 3, ..] => Some("it speaks TLS, and the connection is a plain one"),
+        _ => None,
+    }
 }
 
 fn protocol(error: sneck_wire::DecodeError) -> Broken {

@@ -79,6 +79,11 @@ impl Shared {
         self.lock().timeout()
     }
 
+    /// How long a server may take to accept a connection.
+    pub(crate) fn connect_max(&self) -> Duration {
+        self.lock().connect_max()
+    }
+
     pub(crate) fn state(&self) -> watch::Receiver<SessionState> {
         self.state.subscribe()
     }

@@ -27,7 +27,7 @@ impl SessionState {
     pub(crate) fn of(machine: &Machine) -> Self {
         match machine.end() {
             Some(end) => SessionState::Lost(end),
-            None if machine.is_serving() => SessionState::Connected,
+            None if machine.is_connected() => SessionState::Connected,
             None => SessionState::Suspended,
         }
     }
