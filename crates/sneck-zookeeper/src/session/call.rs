@@ -4,7 +4,7 @@ use super::machine::Answer;
 use super::shared::Shared;
 use super::watches::WatchKey;
 use crate::error::{End, RequestError};
-use sneck_wire::{Reply, WatchedEvent};
+use sneck_wire::{ErrorCode, Reply, WatchedEvent};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +22,8 @@ pub struct Call<T> {
     source: Source,
     chroot: Arc<str>,
     read: fn(Reply, &str) -> Option<T>,
+    /// What it means that there is no node, if that is an answer rather than an error.
+    absent: Option<fn() -> T>,
 }
 
 enum Source {
@@ -39,7 +41,13 @@ impl<T> Call<T> {
             Ok(answer) => Source::Sent(answer),
             Err(error) => Source::Failed(Some(error)),
         };
-        Call { source, chroot, read }
+        Call { source, chroot, read, absent: None }
+    }
+
+    /// Takes the absence of the node for this answer.
+    pub(crate) fn or_absent(mut self, absent: fn() -> T) -> Self {
+        self.absent = Some(absent);
+        self
     }
 }
 
@@ -55,6 +63,10 @@ impl<T> Future for Call<T> {
         self.source = Source::Failed(None);
         // The driver is gone without a word only when its runtime was shut down.
         let reply = answer.unwrap_or(Err(RequestError::Over { end: End::Closed, sent: true }));
+        if let (Err(RequestError::Refused(ErrorCode::NO_NODE)), Some(absent)) = (&reply, self.absent)
+        {
+            return Poll::Ready(Ok(absent()));
+        }
         Poll::Ready(reply.map(|reply| match (self.read)(reply, &self.chroot) {
             Some(value) => value,
             None => unreachable!("a reply is decoded by the operation of its request"),

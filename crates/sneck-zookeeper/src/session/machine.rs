@@ -258,7 +258,8 @@ impl Machine {
     /// Forgets a watch, and has the server forget it when nobody else wants it.
     pub(crate) fn unwatch(&mut self, now: Instant, key: &WatchKey) {
         let Some(kind) = self.watches.remove(key) else { return };
-        if self.phase != Phase::Serving {
+        let is_waiting = |one: &Queued| one.asked.watch.as_ref() == Some(key);
+        if self.phase != Phase::Serving && !self.queue.iter().any(is_waiting) {
             // It will simply not be set again.
             return;
         }
@@ -605,8 +606,12 @@ impl Machine {
         match (op, answer) {
             (OpCode::Exists, Ok(_)) => self.watches.node_exists(key),
             (OpCode::Exists, Err(RequestError::Refused(ErrorCode::NO_NODE))) | (_, Ok(_)) => {}
-            (_, Err(_)) => drop(self.watches.remove(key)),
+            (_, Err(_)) => {
+                self.watches.remove(key);
+                return;
+            }
         }
+        self.watches.has_set(key);
     }
 
     /// A request sent at `sent` has come back from the quorum.

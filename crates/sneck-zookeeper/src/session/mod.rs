@@ -12,7 +12,7 @@ pub use state::SessionState;
 
 use crate::credentials::Credentials;
 use crate::error::{ConnectError, End, RequestError};
-use crate::options::SessionOptions;
+use crate::options::{SessionLimits, SessionOptions};
 use bytes::Bytes;
 use call::Registration;
 use machine::{Machine, Watching};
@@ -23,6 +23,7 @@ use sneck_wire::{
     Request, Stat, path,
 };
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -103,7 +104,7 @@ impl Session {
         let shared = Arc::new(Shared::new(machine, clock));
         let session = Session {
             handle: Arc::new(Handle(shared.clone())),
-            chroot: Arc::from(options.chroot.as_str()),
+            chroot: chroot_of(&options.chroot),
         };
         let connect_timeout = options.connect_timeout;
         let seed = ClaimId::random().as_u128() as u64;
@@ -126,8 +127,7 @@ impl Session {
     /// [`RequestError::BadPath`].
     pub fn chroot(&self, path: &str) -> Result<Session, RequestError> {
         let root = self.absolute(path)?;
-        let root = if root == "/" { "" } else { &root };
-        Ok(Session { handle: self.handle.clone(), chroot: Arc::from(root) })
+        Ok(Session { handle: self.handle.clone(), chroot: chroot_of(&root) })
     }
 
     /// The session's id, which is the owner of its ephemeral nodes.
@@ -192,19 +192,16 @@ impl Session {
 
     /// The node's metadata, or `None` where there is no node.
     pub fn exists(&self, path: &str) -> Exists {
-        Exists(self.call(
-            self.absolute(path).map(|path| Request::Exists { path, watch: false }),
-            read_exists,
-        ))
+        let request = self.absolute(path).map(|path| Request::Exists { path, watch: false });
+        self.call(request, read_exists).or_absent(|| None)
     }
 
     /// [`exists`](Session::exists), with a watch for creation, deletion and change of data. `None`
     /// comes with the watch too.
-    pub async fn exists_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), RequestError> {
+    pub fn exists_watch(&self, path: &str) -> WatchCall<Option<Stat>> {
         let request = self.absolute(path).map(|path| Request::Exists { path, watch: true });
-        let WatchParts { call, watch } = self.watch_call(request, WatchKind::Exist, read_exists);
-        let stat = Exists(call).await?;
-        watch.map(|watch| (stat, watch)).ok_or(RequestError::Interrupted)
+        let parts = self.watch_call(request, WatchKind::Exist, read_exists);
+        WatchCall::new(parts.call.or_absent(|| None), parts.watch)
     }
 
     /// The node's data and metadata.
@@ -527,33 +524,23 @@ struct WatchParts<T> {
 }
 
 /// What [`Session::exists`] will come to: that there is no node is an answer, not an error.
-#[must_use = "the request has been made; its answer is still to be read"]
-#[derive(Debug)]
-pub struct Exists(Call<Stat>);
+pub type Exists = Call<Option<Stat>>;
 
-impl Future for Exists {
-    type Output = Result<Option<Stat>, RequestError>;
-
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
-        let answer = std::task::ready!(std::pin::Pin::new(&mut self.0).poll(cx));
-        std::task::Poll::Ready(match answer {
-            Ok(stat) => Ok(Some(stat)),
-            Err(RequestError::Refused(sneck_wire::ErrorCode::NO_NODE)) => Ok(None),
-            Err(error) => Err(error),
-        })
-    }
-}
+const TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 fn check(options: &SessionOptions) -> Result<(), ConnectError> {
     let invalid = |text: &str| Err(ConnectError::Invalid(text.to_owned()));
     if options.servers.is_empty() {
         return invalid("no server is given");
     }
-    if options.timeout.is_zero() || options.timeout > Duration::from_secs(24 * 3600) {
+    if !TIMEOUTS.contains(&options.timeout) {
         return invalid("the session timeout must be between 1 ms and a day");
+    }
+    let SessionLimits { in_flight_max, queue_max, request_bytes_max, reply_bytes_max, events_max } =
+        options.limits;
+    if [in_flight_max, queue_max, request_bytes_max, reply_bytes_max, events_max].contains(&0) {
+        return invalid("a limit of 0 leaves nothing that could be done");
     }
     if !options.chroot.is_empty()
         && let Err(error) = path::validate(&options.chroot)
@@ -561,6 +548,11 @@ fn check(options: &SessionOptions) -> Result<(), ConnectError> {
         return Err(ConnectError::Invalid(format!("the chroot {:?}: {error}", options.chroot)));
     }
     Ok(())
+}
+
+/// What to put before a path below this root.
+fn chroot_of(root: &str) -> Arc<str> {
+    Arc::from(if root == "/" { "" } else { root })
 }
 
 fn bad_path(error: sneck_wire::PathError) -> RequestError {
@@ -585,9 +577,9 @@ fn local_result(chroot: &str, result: MultiResult) -> MultiResult {
     }
 }
 
-fn read_exists(reply: Reply, _: &str) -> Option<Stat> {
+fn read_exists(reply: Reply, _: &str) -> Option<Option<Stat>> {
     match reply {
-        Reply::Exists(stat) => Some(stat),
+        Reply::Exists(stat) => Some(Some(stat)),
         _ => None,
     }
 }

@@ -25,7 +25,6 @@ pub(crate) struct Shared {
 struct Opening {
     /// The last failure of each server.
     failures: Vec<(Server, ConnectError)>,
-    hopeless: bool,
     was_serving: bool,
 }
 
@@ -118,7 +117,6 @@ impl Shared {
     /// No server will ever open this session; ends it unless it was open before.
     pub(crate) fn give_up_opening(&self) {
         if self.lock().id() == 0 {
-            self.opening().hopeless = true;
             self.close();
         }
     }
@@ -128,13 +126,14 @@ impl Shared {
         let opening = self.opening();
         let texts: Vec<String> = opening.failures.iter().map(|(_, e)| text(e)).collect();
         let all = texts.join("; ");
-        match opening.failures.first() {
-            Some((_, ConnectError::Tls(_))) if opening.hopeless => ConnectError::Tls(all.into()),
-            Some((_, ConnectError::NotZooKeeper(_))) if opening.hopeless => {
+        let every = |is: fn(&ConnectError) -> bool| opening.failures.iter().all(|(_, e)| is(e));
+        match opening.failures.as_slice() {
+            [] => ConnectError::Unreachable("no answer in time".into()),
+            _ if every(|e| matches!(e, ConnectError::Tls(_))) => ConnectError::Tls(all.into()),
+            _ if every(|e| matches!(e, ConnectError::NotZooKeeper(_))) => {
                 ConnectError::NotZooKeeper(all)
             }
-            Some(_) => ConnectError::Unreachable(all),
-            None => ConnectError::Unreachable("no answer in time".into()),
+            _ => ConnectError::Unreachable(all),
         }
     }
 

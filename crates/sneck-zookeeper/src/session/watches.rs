@@ -30,15 +30,14 @@ pub(crate) struct WatchKey {
 #[derive(Debug)]
 pub(crate) enum Delivery {
     Once(oneshot::Sender<WatchedEvent>, WatchedEvent),
-    Stream(mpsc::Sender<WatchedEvent>, WatchedEvent),
+    Stream(mpsc::OwnedPermit<WatchedEvent>, WatchedEvent),
 }
 
 impl Delivery {
     pub(crate) fn deliver(self) {
         match self {
             Delivery::Once(sink, event) => drop(sink.send(event)),
-            // The machine has made sure of the room; a reader that is gone wants no events.
-            Delivery::Stream(sink, event) => drop(sink.try_send(event)),
+            Delivery::Stream(room, event) => drop(room.send(event)),
         }
     }
 }
@@ -60,6 +59,7 @@ pub(crate) struct Watches {
 struct Once {
     id: WatchId,
     kind: WatchKind,
+    set: bool,
     sink: oneshot::Sender<WatchedEvent>,
 }
 
@@ -67,7 +67,21 @@ struct Once {
 struct Stream {
     id: WatchId,
     mode: AddWatchMode,
-    sink: mpsc::Sender<WatchedEvent>,
+    set: bool,
+    /// None once the reader has fallen too far behind.
+    sink: Option<mpsc::Sender<WatchedEvent>>,
+}
+
+impl Stream {
+    /// Makes room for an event now, because others may come before this one is delivered. A reader
+    /// that has fallen behind would miss an event unknowingly; its stream ends instead.
+    fn tell(&mut self, event: &WatchedEvent, told: &mut Vec<Delivery>) {
+        match self.sink.clone().map(mpsc::Sender::try_reserve_owned) {
+            Some(Ok(room)) => told.push(Delivery::Stream(room, event.clone())),
+            Some(Err(_)) => self.sink = None,
+            None => {}
+        }
+    }
 }
 
 impl Watches {
@@ -81,7 +95,8 @@ impl Watches {
     ) -> (WatchKey, oneshot::Receiver<WatchedEvent>) {
         let (sink, source) = oneshot::channel();
         let key = self.key(path);
-        self.once.entry(path.to_owned()).or_default().push(Once { id: key.id, kind, sink });
+        let once = Once { id: key.id, kind, set: false, sink };
+        self.once.entry(path.to_owned()).or_default().push(once);
         (key, source)
     }
 
@@ -94,7 +109,8 @@ impl Watches {
     ) -> (WatchKey, mpsc::Receiver<WatchedEvent>) {
         let (sink, source) = mpsc::channel(events_max);
         let key = self.key(path);
-        self.streams.entry(path.to_owned()).or_default().push(Stream { id: key.id, mode, sink });
+        let stream = Stream { id: key.id, mode, set: false, sink: Some(sink) };
+        self.streams.entry(path.to_owned()).or_default().push(stream);
         (key, source)
     }
 
@@ -103,12 +119,19 @@ impl Watches {
         WatchKey { id: WatchId(self.next), path: path.to_owned() }
     }
 
+    /// A server has set the watch: from now on it is set again on every other server. Until then its
+    /// request does that, be it waiting or on the way.
+    pub(crate) fn has_set(&mut self, key: &WatchKey) {
+        let once = self.once.get_mut(&key.path).into_iter().flatten();
+        once.filter(|watch| watch.id == key.id).for_each(|watch| watch.set = true);
+        let streams = self.streams.get_mut(&key.path).into_iter().flatten();
+        streams.filter(|watch| watch.id == key.id).for_each(|watch| watch.set = true);
+    }
+
     /// The node that was asked for is there: its watch is one on data.
     pub(crate) fn node_exists(&mut self, key: &WatchKey) {
         let watches = self.once.get_mut(&key.path).into_iter().flatten();
-        for watch in watches.filter(|watch| watch.id == key.id) {
-            watch.kind = WatchKind::Data;
-        }
+        watches.filter(|watch| watch.id == key.id).for_each(|watch| watch.kind = WatchKind::Data);
     }
 
     /// Forgets a watch. Returns what to tell the server, if this was the last interest of its kind.
@@ -116,11 +139,13 @@ impl Watches {
         if let Some(watches) = self.once.get_mut(&key.path)
             && let Some(at) = watches.iter().position(|watch| watch.id == key.id)
         {
-            let child = watches.swap_remove(at).kind == WatchKind::Child;
+            let child = watches.remove(at).kind == WatchKind::Child;
             let last = !watches.iter().any(|watch| (watch.kind == WatchKind::Child) == child);
             if watches.is_empty() {
                 self.once.remove(&key.path);
             }
+            // Servers before 3.9 would remove a persistent watch on the same path with it.
+            let last = last && !self.streams.contains_key(&key.path);
             return last.then_some(if child { WatcherKind::Children } else { WatcherKind::Data });
         }
         let watches = self.streams.get_mut(&key.path)?;
@@ -167,12 +192,9 @@ impl Watches {
         loop {
             let exact = at.len() == event.path.len();
             if let Some(watches) = self.streams.get_mut(at) {
-                // A reader that has fallen behind would miss an event unknowingly; its stream ends.
-                watches.retain(|watch| watch.sink.capacity() > 0);
-                for watch in watches.iter() {
-                    let recursive = watch.mode == AddWatchMode::PersistentRecursive;
-                    if exact || recursive {
-                        told.push(Delivery::Stream(watch.sink.clone(), event.clone()));
+                for watch in watches {
+                    if exact || watch.mode == AddWatchMode::PersistentRecursive {
+                        watch.tell(event, told);
                     }
                 }
             }
@@ -189,11 +211,11 @@ impl Watches {
     ///
     /// Persistent watches fire nothing when they are set again, so whoever reads one is told by an
     /// event of kind `None` that something may have been missed.
-    pub(crate) fn restore(&self, relative_zxid: i64, told: &mut Vec<Delivery>) -> Vec<Request> {
+    pub(crate) fn restore(&mut self, relative_zxid: i64, told: &mut Vec<Delivery>) -> Vec<Request> {
         let mut chunks = vec![Chunk::default()];
         for (path, watches) in &self.once {
             for kind in [WatchKind::Data, WatchKind::Exist, WatchKind::Child] {
-                if watches.iter().any(|watch| watch.kind == kind) {
+                if watches.iter().any(|watch| watch.set && watch.kind == kind) {
                     let chunk = room(&mut chunks, path);
                     match kind {
                         WatchKind::Data => chunk.data.push(path.clone()),
@@ -203,9 +225,9 @@ impl Watches {
                 }
             }
         }
-        for (path, watches) in &self.streams {
+        for (path, watches) in &mut self.streams {
             for mode in [AddWatchMode::Persistent, AddWatchMode::PersistentRecursive] {
-                if watches.iter().any(|watch| watch.mode == mode) {
+                if watches.iter().any(|watch| watch.set && watch.mode == mode) {
                     let chunk = room(&mut chunks, path);
                     match mode {
                         AddWatchMode::Persistent => chunk.persistent.push(path.clone()),
@@ -214,7 +236,7 @@ impl Watches {
                 }
             }
             let missed = WatchedEvent::new(EventKind::None, path.clone());
-            told.extend(watches.iter().map(|w| Delivery::Stream(w.sink.clone(), missed.clone())));
+            watches.iter_mut().filter(|watch| watch.set).for_each(|w| w.tell(&missed, told));
         }
         chunks.into_iter().filter(|c| c.bytes > 0).map(|c| c.request(relative_zxid)).collect()
     }
@@ -313,15 +335,70 @@ mod tests {
 
     #[test]
     fn a_reader_that_falls_behind_loses_its_stream_rather_than_an_event() {
-        let mut watches = Watches::default();
-        let (_, mut source) = watches.add_stream("/a", AddWatchMode::Persistent, 1);
-        for _ in 0..2 {
+        // Whether the events come one by one, or several before the first is delivered.
+        for together in [false, true] {
+            let mut watches = Watches::default();
+            let (key, mut source) = watches.add_stream("/a", AddWatchMode::Persistent, 1);
             let mut told = Vec::new();
-            watches.fire(&event(EventKind::DataChanged, "/a"), &mut told);
+            for _ in 0..3 {
+                watches.fire(&event(EventKind::DataChanged, "/a"), &mut told);
+                if !together {
+                    told.drain(..).for_each(Delivery::deliver);
+                }
+            }
             told.into_iter().for_each(Delivery::deliver);
+            assert!(source.try_recv().is_ok());
+            assert_eq!(source.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+            assert_eq!(watches.remove(&key), Some(WatcherKind::Any), "the server still has it");
+            assert!(watches.is_empty());
         }
-        assert!(source.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_reader_that_is_full_is_not_kept_from_knowing_that_it_missed_something() {
+        let mut watches = Watches::default();
+        let (key, mut source) = watches.add_stream("/a", AddWatchMode::Persistent, 1);
+        watches.has_set(&key);
+        assert_eq!(fire(&mut watches, EventKind::DataChanged, "/a"), 1);
+        let mut told = Vec::new();
+        watches.fire(&event(EventKind::DataChanged, "/a"), &mut told);
+        assert_eq!(watches.restore(1, &mut told).len(), 1);
+        told.into_iter().for_each(Delivery::deliver);
+        assert_eq!(source.try_recv().map(|event| event.kind), Ok(EventKind::DataChanged));
         assert_eq!(source.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn what_no_server_has_set_is_not_set_again() {
+        let mut watches = Watches::default();
+        let (once, _a) = watches.add_once("/a", WatchKind::Exist);
+        let (stream, _b) = watches.add_stream("/b", AddWatchMode::PersistentRecursive, 8);
+        let mut told = Vec::new();
+        assert_eq!(watches.restore(1, &mut told), []);
+        assert!(told.is_empty());
+        watches.has_set(&once);
+        watches.has_set(&stream);
+        let again = Request::SetWatches2 {
+            relative_zxid: 1,
+            data: vec![],
+            exist: vec!["/a".into()],
+            child: vec![],
+            persistent: vec![],
+            persistent_recursive: vec!["/b".into()],
+        };
+        assert_eq!(watches.restore(1, &mut told), [again]);
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn a_persistent_watch_outlives_a_one_shot_watch_beside_it() {
+        let mut watches = Watches::default();
+        let (stream, _a) = watches.add_stream("/a", AddWatchMode::Persistent, 8);
+        let (once, _b) = watches.add_once("/a", WatchKind::Data);
+        assert_eq!(watches.remove(&once), None);
+        let (once, _b) = watches.add_once("/a", WatchKind::Data);
+        assert_eq!(watches.remove(&stream), None);
+        assert_eq!(watches.remove(&once), Some(WatcherKind::Data));
     }
 
     #[test]
@@ -343,7 +420,9 @@ mod tests {
         let paths: Vec<String> = (0..3_000).map(|n| format!("/{n:0100}")).collect();
         let mut sources = Vec::new();
         for path in &paths {
-            sources.push(watches.add_once(path, WatchKind::Data).1);
+            let (key, source) = watches.add_once(path, WatchKind::Data);
+            watches.has_set(&key);
+            sources.push(source);
         }
         let requests = watches.restore(7, &mut Vec::new());
         assert!(requests.len() > 1);
