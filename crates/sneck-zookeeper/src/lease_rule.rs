@@ -87,7 +87,11 @@ mod tests {
         let timeout = Duration::from_secs(24);
         let at = |secs| Instant::from_nanos(0) + Duration::from_secs(secs);
         assert_eq!(until(timeout, at(10), at(10), at(10)), at(25));
-        assert_eq!(until(timeout, at(10), at(10), at(18)), at(33), "a quick greeting costs nothing");
+        assert_eq!(
+            until(timeout, at(10), at(10), at(18)),
+            at(33),
+            "a quick greeting costs nothing"
+        );
         assert_eq!(until(timeout, at(10), at(15), at(15)), at(30));
         assert_eq!(until(timeout, at(10), at(15), at(22)), at(33), "the leader knows us since 10");
         assert_eq!(until(timeout, at(10), at(15), at(24)), at(39), "a round has come since 15");

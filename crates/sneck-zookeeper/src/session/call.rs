@@ -63,7 +63,8 @@ impl<T> Future for Call<T> {
         self.source = Source::Failed(None);
         // The driver is gone without a word only when its runtime was shut down.
         let reply = answer.unwrap_or(Err(RequestError::Over { end: End::Closed, sent: true }));
-        if let (Err(RequestError::Refused(ErrorCode::NO_NODE)), Some(absent)) = (&reply, self.absent)
+        if let (Err(RequestError::Refused(ErrorCode::NO_NODE)), Some(absent)) =
+            (&reply, self.absent)
         {
             return Poll::Ready(Ok(absent()));
         }

@@ -243,7 +243,9 @@ impl fmt::Display for Failure {
             ),
             Failure::Silent => f.write_str("no answer in time"),
             Failure::Broken(Broken::Protocol(why)) => f.write_str(why),
-            Failure::Broken(Broken::Moved) => f.write_str("the session moved to another connection"),
+            Failure::Broken(Broken::Moved) => {
+                f.write_str("the session moved to another connection")
+            }
             Failure::Broken(Broken::Over | Broken::Silent) => write!(f, "{}", End::Expired),
         }
     }

@@ -125,7 +125,8 @@ pub(crate) struct Machine {
     outgoing: BytesMut,
     /// When the last byte was handed out to be sent.
     sent_last: Instant,
-    /// When the last request whose answer is a proof was sent.
+    /// When a proof was last asked for, or a request was sent whose answer turned out to be one. Any
+    /// other write does not count: followers could refuse it, and so could they the next.
     proof_asked: Instant,
     /// When the pings were sent that are not answered yet; pings are answered in order, too.
     pings: VecDeque<Instant>,
@@ -321,9 +322,6 @@ impl Machine {
 
     fn sent(&mut self, now: Instant, xid: i32, asked: Asked) {
         self.sent_last = now;
-        if is_quorum(asked.op) {
-            self.proof_asked = now;
-        }
         self.in_flight.push_back(InFlight { xid, sent: now, asked });
     }
 
@@ -616,6 +614,7 @@ impl Machine {
 
     /// A request sent at `sent` has come back from the quorum.
     fn proven(&mut self, now: Instant, sent: Instant) {
+        self.proof_asked = self.proof_asked.max(sent);
         let Greeted { sent: greeted, answered } = self.greeted;
         let until = lease_rule::until(self.timeout, greeted, answered, sent);
         if !self.lease.extend(now, until) && now < until {
@@ -671,6 +670,7 @@ impl Machine {
         let request = proof_request();
         let xid = self.next_xid();
         encode_request(&mut self.outgoing, xid, &request);
+        self.proof_asked = now;
         self.sent(now, xid, Asked { op: request.op(), sink: None, watch: None });
     }
 

@@ -54,10 +54,7 @@ impl Shared {
     }
 
     /// Lets the machine take one step, then tells the world.
-    pub(crate) fn step<T>(
-        &self,
-        step: impl FnOnce(&mut Machine, Instant, &mut Effects) -> T,
-    ) -> T {
+    pub(crate) fn step<T>(&self, step: impl FnOnce(&mut Machine, Instant, &mut Effects) -> T) -> T {
         let mut effects = Effects::default();
         let mut machine = self.lock();
         let result = step(&mut machine, self.clock.now(), &mut effects);
