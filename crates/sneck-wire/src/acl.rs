@@ -1,3 +1,5 @@
+//! Access lists of nodes: who may do what.
+
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 

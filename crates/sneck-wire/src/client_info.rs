@@ -1,3 +1,5 @@
+//! The identities of a connection, as `whoAmI` answers them.
+
 use bytes::BytesMut;
 
 use crate::DecodeError;

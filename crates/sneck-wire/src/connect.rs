@@ -1,3 +1,5 @@
+//! The handshake: the first frame of a connection in each direction, which has no header.
+
 use bytes::{BufMut, BytesMut};
 
 use crate::jute::{Reader, Writer};

@@ -1,3 +1,5 @@
+//! The `flags` of a create: how long the node lives and whether the server numbers it.
+
 use crate::DecodeError;
 use crate::jute::Reader;
 

@@ -1,3 +1,5 @@
+//! Why bytes are not the record they should be.
+
 use std::fmt;
 
 use crate::ErrorCode;

@@ -1,3 +1,5 @@
+//! The error numbers of replies, and their names.
+
 use std::fmt;
 
 /// The `err` field of a reply: 0 for success, otherwise why there is no result.

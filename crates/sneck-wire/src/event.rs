@@ -1,3 +1,5 @@
+//! Watch events: the only frames that a server sends unasked.
+
 use bytes::{BufMut, BytesMut};
 
 use crate::DecodeError;

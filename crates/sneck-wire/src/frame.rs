@@ -1,3 +1,6 @@
+//! Frames: a 32-bit length and that many bytes. They are written whole and cut from the bytes of a
+//! connection as they come.
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::jute::{Reader, wire_length};

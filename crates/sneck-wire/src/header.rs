@@ -1,3 +1,5 @@
+//! What stands before the body of a request and of a reply, and the xids that are set apart.
+
 use bytes::{BufMut, BytesMut};
 
 use crate::jute::Reader;

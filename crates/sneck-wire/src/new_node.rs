@@ -1,3 +1,5 @@
+//! The record that the four create operations have in common.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::jute::{Reader, Writer};

@@ -1,3 +1,5 @@
+//! The numbers of the operations, and their names.
+
 use std::fmt;
 
 use crate::DecodeError;

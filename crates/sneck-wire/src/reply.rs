@@ -1,3 +1,5 @@
+//! The bodies of replies.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::jute::{Reader, Writer};

@@ -1,3 +1,5 @@
+//! The bodies of requests.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::jute::{Reader, Writer};

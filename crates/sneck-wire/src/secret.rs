@@ -1,3 +1,5 @@
+//! Bytes that must not show in a log.
+
 use std::fmt;
 use std::ops::Deref;
 

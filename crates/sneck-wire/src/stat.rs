@@ -1,3 +1,5 @@
+//! The stat of a node: its versions, its transaction ids and its owner.
+
 use bytes::{BufMut, BytesMut};
 
 use crate::DecodeError;

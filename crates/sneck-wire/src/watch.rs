@@ -1,3 +1,5 @@
+//! The kinds of watches, as `addWatch`, `removeWatches` and `checkWatches` name them.
+
 use crate::DecodeError;
 use crate::jute::Reader;
 
