@@ -18,6 +18,7 @@ mod four_letter;
 mod launch;
 mod link;
 mod shared;
+mod snapshot;
 pub mod tls;
 
 pub use builder::{Builder, Certificate};

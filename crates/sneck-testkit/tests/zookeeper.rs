@@ -6,7 +6,10 @@ mod raw;
 
 use std::time::{Duration, Instant};
 
-use raw::{CREATE, CREATE_TTL, EXISTS, PERSISTENT_WITH_TTL, PING, Raw, create, exists};
+use raw::{
+    CREATE, CREATE_TTL, EPHEMERAL_SEQUENTIAL, EXISTS, PERSISTENT_WITH_TTL, PING, Raw, create,
+    exists,
+};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{self, Builder, Certificate, Version};
 
@@ -57,6 +60,37 @@ async fn limits_and_properties_reach_the_server() {
     assert!(server.log(0).contains("binding to port"), "{}", server.log(0));
     drop(server);
     assert!(!folder.exists());
+}
+
+/// Creates a sequential node, whose own name differs from all others, and returns its number.
+async fn number_of_next(raw: &mut Raw, parent: &str, name: &str) -> String {
+    let prefix = format!("{parent}/{name}-");
+    let reply = raw.call(CREATE, &create(&prefix, EPHEMERAL_SEQUENTIAL), SOON).await.unwrap();
+    assert_eq!(reply.error, 0);
+    let path = String::from_utf8(reply.body[4..].to_vec()).unwrap();
+    path.strip_prefix(&prefix).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn counters_begin_where_they_are_told_to() {
+    for (version, nodes) in [(Version::V3_8, 1), (Version::V3_9, 1), (Version::V3_9, 3)] {
+        let builder = Builder::new(version).nodes(nodes);
+        let builder = builder.counter("/deep/below", 41).counter("/late", 2_147_483_645);
+        let servers = or_skip!(builder.start().await);
+        let mut raw = Raw::connect(servers.addr(nodes - 1), 4_000).await;
+        assert_eq!(number_of_next(&mut raw, "/deep/below", "a").await, "0000000041");
+        assert_eq!(number_of_next(&mut raw, "/deep/below", "b").await, "0000000042");
+        // The ancestor has a counter of its own, which has counted its child.
+        assert_eq!(number_of_next(&mut raw, "/deep", "c").await, "0000000001");
+        let mut numbers = Vec::new();
+        for name in ["d", "e", "f", "g", "h"] {
+            numbers.push(number_of_next(&mut raw, "/late", name).await);
+        }
+        println!("{version:?}, {nodes} servers: {numbers:?}");
+        // Used up, the counter stays at its largest number, for all that is asked for one by one.
+        assert_eq!(numbers[..2], ["2147483645", "2147483646"]);
+        assert!(numbers[2..].iter().all(|number| number == "2147483647"), "{numbers:?}");
+    }
 }
 
 #[tokio::test]

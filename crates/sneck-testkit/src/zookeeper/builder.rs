@@ -31,6 +31,7 @@ pub struct Builder {
     pub(super) links: bool,
     pub(super) heap_mb: u32,
     pub(super) properties: Vec<(String, String)>,
+    pub(super) counters: Vec<(String, i32)>,
 }
 
 impl Builder {
@@ -51,6 +52,7 @@ impl Builder {
             // Tests kill processes, not machines: what was written reaches the page cache, which
             // outlives the process, and a sync of the disk would only slow every test down.
             properties: vec![("zookeeper.forceSync".to_owned(), "no".to_owned())],
+            counters: Vec::new(),
         }
     }
 
@@ -135,6 +137,21 @@ impl Builder {
     /// How often empty containers are reaped; a minute unless given.
     pub fn container_check_interval(self, interval: Duration) -> Builder {
         self.property("znode.container.checkIntervalMs", &whole_ms(interval).to_string())
+    }
+
+    /// Lets the servers begin with the persistent node `path`, below which this many children were
+    /// created before: the next sequential one gets that number.
+    ///
+    /// Servers before 3.6 let the counter wrap to negative numbers; later ones stay at 2147483647.
+    ///
+    /// # Panics
+    ///
+    /// On what is no path of a node.
+    pub fn counter(mut self, path: &str, creates: i32) -> Builder {
+        sneck_wire::path::validate(path).expect("the path of a node");
+        assert!(path != "/", "the root's counter is a matter of the servers");
+        self.counters.push((path.to_owned(), creates));
+        self
     }
 
     /// Starts the servers, and returns when they serve.

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::builder::{Builder, Certificate};
-use super::link;
 use super::tls::Material;
+use super::{link, snapshot};
 use crate::janitor::{Janitor, Piped, Process};
 use crate::jars::prefixed;
 use crate::port::Port;
@@ -70,6 +70,9 @@ impl Launch {
         std::fs::write(folder.join("hosts"), hosts(index, ports.len()))?;
         let config = folder.join("zoo.cfg");
         std::fs::write(&config, configuration(builder, index, ports, &data))?;
+        if !builder.counters.is_empty() {
+            snapshot::write(&data, &builder.counters)?;
+        }
         let mut args = java_flags(builder, &folder);
         if let (Some(material), Some(certificate)) = (material, builder.certificate) {
             args.extend(tls_flags(material, certificate));

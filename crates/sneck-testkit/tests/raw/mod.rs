@@ -11,6 +11,7 @@ pub(crate) const CREATE: i32 = 1;
 pub(crate) const EXISTS: i32 = 3;
 pub(crate) const PING: i32 = 11;
 pub(crate) const CREATE_TTL: i32 = 21;
+pub(crate) const EPHEMERAL_SEQUENTIAL: i32 = 3;
 pub(crate) const PERSISTENT_WITH_TTL: i32 = 5;
 pub(crate) const PING_XID: i32 = -2;
 
