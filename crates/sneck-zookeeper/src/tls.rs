@@ -90,8 +90,15 @@ impl Connector for Tls {
         let name = ServerName::try_from(server.host.clone())
             .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let stream = Tcp::open(server).await?;
-        let stream = TlsConnector::from(self.0.clone()).connect(name, stream).await?;
-        Ok(Box::new(stream))
+        let stream = TlsConnector::from(self.0.clone()).connect(name, stream).await;
+        Ok(Box::new(stream.map_err(|error| match error.kind() {
+            // What a port without TLS does when it is greeted with TLS.
+            io::ErrorKind::UnexpectedEof => {
+                let text = "it hung up on the TLS handshake; is this its TLS port?";
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            }
+            _ => error,
+        })?))
     }
 }
 

@@ -10,13 +10,17 @@ pub(crate) fn of_this_process() -> Caller {
         host: uname.nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
         user: user(),
-        // Only the program: arguments may hold secrets, and every client of the store can read this.
-        command: std::env::args_os()
-            .next()
-            .map(|program| program.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        command: program(),
         ..Caller::anonymous()
     }
+}
+
+/// The program's name without its folder. Not its arguments: they may hold secrets, and every client of
+/// the store can read this.
+fn program() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&program).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 fn user() -> String {

@@ -12,9 +12,11 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a place is held or waited in before our own node is watched. A lock that is taken and
-/// released at once costs three requests; this would be the fourth. Until then a node that somebody
-/// deletes by hand goes unnoticed.
+/// How long a lock is held before its node is watched for deletion by somebody else. A lock that is
+/// taken and released at once costs three requests; this would be the fourth.
+///
+/// Waiting places are not watched: that would be one more event for each release. They are looked at
+/// when the core asks again by itself, and when their turn comes.
 const OWN_WATCH_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) struct ZooKeeperClaim {
@@ -82,16 +84,6 @@ impl ZooKeeperClaim {
                 }
                 Err(error) => Err(error),
             }),
-            Step::Own => {
-                let Some(path) = self.own_path() else { return Ok(None) };
-                Answer::Own(match session.get_data_watch(&path).await {
-                    Ok((node, watch)) => {
-                        self.own = Own::Watched(watch);
-                        Ok(node)
-                    }
-                    Err(error) => Err(error),
-                })
-            }
             step => self.perform_unwatched(&session, step).await,
         };
         match &mut self.seat {
@@ -126,6 +118,7 @@ impl ZooKeeperClaim {
                 Answer::Adopted { node, session_id: session.id() }
             }
             (Step::List, Ok(seat)) => Answer::Listed(session.get_children(seat.dir()).await),
+            (Step::Own(path), _) => Answer::Own(session.get_data(&path).await),
             (Step::Remove(path), _) => Answer::Removed(session.delete(&path, None).await),
             (step, _) => unreachable!("{step:?} is performed elsewhere"),
         }
@@ -140,10 +133,6 @@ impl ZooKeeperClaim {
             }
             made => made.map(drop),
         }
-    }
-
-    fn own_path(&self) -> Option<String> {
-        self.seat.as_ref().ok().and_then(Seat::own_path)
     }
 
     /// Makes a standing of a spot. Whoever is first holds the lock only while the session is proven.
@@ -201,6 +190,11 @@ impl ZooKeeperClaim {
 #[async_trait]
 impl Claim for ZooKeeperClaim {
     async fn ask(&mut self) -> Result<Standing, Error> {
+        if let (Some(_), Ok(seat)) = (&self.ahead, &mut self.seat) {
+            // The node ahead is still there as far as we know, so nothing woke us: a good moment to see
+            // that our own is.
+            seat.own_doubtful();
+        }
         let asked = match self.stand().await {
             Ok(spot) => self.standing(spot).await,
             Err(error) => Err(error),
@@ -209,7 +203,7 @@ impl Claim for ZooKeeperClaim {
     }
 
     async fn changed(&mut self) {
-        let path = self.own_path();
+        let path = self.seat.as_ref().ok().filter(|seat| seat.is_held()).and_then(Seat::own_path);
         let ahead = async {
             match &mut self.ahead {
                 Some(watch) => watch.await,
@@ -239,8 +233,9 @@ impl Claim for ZooKeeperClaim {
     }
 
     async fn leave(&mut self) -> Result<(), Error> {
+        // Our watch on our own node fires with the deletion below, which costs less than a request to
+        // take it back. A future that was dropped may have left the watch on the node ahead.
         self.ahead = None;
-        self.own = Own::Unwatched;
         loop {
             // A place that cannot be has not been taken.
             let Ok(seat) = &mut self.seat else { return Ok(()) };

@@ -37,8 +37,8 @@ pub(crate) enum Step {
     List,
     /// Read this node, which is ahead of ours, and watch it.
     Watch(String),
-    /// Read our node and watch it.
-    Own,
+    /// Read our node, to see that it is there.
+    Own(String),
     /// Delete this node, which is ours.
     Remove(String),
 }
@@ -149,6 +149,11 @@ impl Seat {
         matches!(self.phase, Phase::Nowhere)
     }
 
+    /// Whether the lock has been granted.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(&self.phase, Phase::Seated(Seated { rank: Rank::First { told: true }, .. }))
+    }
+
     /// The path of our node, once it is known.
     pub(crate) fn own_path(&self) -> Option<String> {
         match &self.phase {
@@ -227,14 +232,20 @@ impl Seat {
                 Next::Do(Step::Adopt(self.child_path(&name)))
             }
             Phase::Gone(loss) => Next::Done(Spot::Gone(*loss)),
-            Phase::Seated(_) if self.doubtful => Next::Do(Step::Own),
+            Phase::Seated(Seated { name, .. }) if self.doubtful => {
+                let name = name.clone();
+                Next::Do(Step::Own(self.child_path(&name)))
+            }
             Phase::Seated(seated) => match &mut seated.rank {
                 Rank::Unknown => Next::Do(Step::List),
                 Rank::Behind { child, .. } => {
                     let child = child.clone();
                     Next::Do(Step::Watch(self.child_path(&child)))
                 }
-                Rank::First { told: true } => Next::Do(Step::Own),
+                Rank::First { told: true } => {
+                    let name = seated.name.clone();
+                    Next::Do(Step::Own(self.child_path(&name)))
+                }
                 Rank::First { told } => {
                     *told = true;
                     Next::Done(Spot::First(seated.token))

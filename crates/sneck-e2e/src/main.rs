@@ -1,2 +1,0 @@
-//! sneck-e2e
-fn main() {}

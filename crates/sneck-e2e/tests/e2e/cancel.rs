@@ -1,0 +1,105 @@
+//! Futures that are dropped wherever they stand.
+
+use crate::support::{line_of, observer_of, url};
+use sneck::Locks;
+use sneck_testkit::or_skip;
+use sneck_testkit::zookeeper::{Builder, Version};
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Polls a future until it is done or has been pending this many times, and drops it then.
+async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut polls = 0;
+    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            polls += 1;
+            if polls >= times { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}
+
+async fn locks_on(server: &str) -> Locks {
+    sneck::connect(&url(server, "cancel", "10s")).await.expect("the server serves")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let observer = observer_of(&server).await;
+    let (ours, others) =
+        (locks_on(&server.connect_string()).await, locks_on(&server.connect_string()).await);
+    let mut dropped = 0;
+    // The first uses of a name also make its parents, which are await points of their own.
+    for times in 1..=12 {
+        let name = format!("fresh{times}/deep/l");
+        if poll_times(ours.mutex(&name).lock(), times).await.is_none() {
+            dropped += 1;
+        }
+        line_of(&observer, &format!("/cancel/{name}"), 0).await;
+    }
+    for times in 1..=12 {
+        let held = others.mutex("l").lock().await.expect("nobody else has it");
+        assert!(poll_times(ours.mutex("l").lock(), times).await.is_none(), "it is held");
+        dropped += 1;
+        // Whoever comes after the one that was dropped must not wait for it.
+        let next = tokio::spawn({
+            let others = others.clone();
+            async move { others.mutex("l").lock().await }
+        });
+        held.unlock().await.expect("held");
+        let next = next.await.expect("no panic").expect("the next in line holds it");
+        next.unlock().await.expect("held");
+        line_of(&observer, "/cancel/l", 0).await;
+    }
+    assert!(dropped >= 14, "{dropped} futures were dropped before they were done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_dropped_at_any_moment_leaves_no_node() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let observer = observer_of(&server).await;
+    let locks = locks_on(&server.connect_string()).await;
+    let (mut had, mut dropped) = (0, 0);
+    for moment in 0..300_u64 {
+        let after = Duration::from_micros(moment * 37 % 6_000);
+        match tokio::time::timeout(after, locks.mutex("m").lock()).await {
+            Ok(guard) => {
+                drop(guard.expect("nobody else wants it for long"));
+                had += 1;
+            }
+            Err(_) => dropped += 1,
+        }
+    }
+    line_of(&observer, "/cancel/m", 0).await;
+    println!("{had} locks were had, {dropped} futures were dropped on the way");
+    assert!(dropped > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timed_out_lock_has_left_the_line() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let observer = observer_of(&server).await;
+    let locks = locks_on(&server.connect_string()).await;
+    let held = locks.mutex("t").lock().await.expect("nobody else has it");
+    let watches_before = server.metric(0, "zk_watch_count").await;
+    for _ in 0..20 {
+        let timeout = Duration::from_millis(30);
+        let error = locks.mutex("t").lock_timeout(timeout).await.expect_err("it is held");
+        assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+        let holder = error.holder().and_then(|holder| holder.caller.clone()).expect("it is known");
+        assert_eq!(holder.pid, std::process::id());
+        assert!(locks.mutex("t").try_lock().await.expect("an answer").is_none());
+    }
+    line_of(&observer, "/cancel/t", 1).await;
+    crate::support::until("no watch is left behind", async || {
+        // The holder watches its own node by now.
+        server.metric(0, "zk_watch_count").await <= watches_before + 1.0
+    })
+    .await;
+    held.unlock().await.expect("held");
+}

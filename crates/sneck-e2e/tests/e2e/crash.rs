@@ -1,0 +1,73 @@
+//! Holders and leaders that die.
+
+use crate::support::{line_of, observer_of, spread, until, url, worker};
+use sneck::Clock;
+use sneck_testkit::or_skip;
+use sneck_testkit::zookeeper::{Builder, Version};
+use std::time::Duration;
+
+/// A killed holder's session ends at a tick, at most one after its timeout. What a loaded machine adds
+/// to that is not the lock's.
+const LOAD: Duration = Duration::from_millis(500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_holder_is_followed_within_the_timeout_and_a_tick() {
+    const HOLDERS: usize = 8;
+    let (tick, timeout) = (Duration::from_millis(500), Duration::from_secs(2));
+    let builder = Builder::new(Version::V3_9).tick_ms(500);
+    let server = or_skip!(builder.start().await);
+    let url = url(&server.connect_string(), "crash", "2s");
+    let mut waiter = worker(&url).await;
+    let observer = observer_of(&server).await;
+    let mut holders = Vec::new();
+    for at in 0..HOLDERS {
+        let mut holder = worker(&url).await;
+        holder.ask(&format!("lock l{at}"), &["held"]).await;
+        waiter.send(&format!("lock l{at}")).await;
+        line_of(&observer, &format!("/crash/l{at}"), 2).await;
+        holders.push(holder);
+    }
+    let mut killed = Vec::new();
+    for holder in &mut holders {
+        killed.push(sneck::SystemClock.now());
+        holder.kill().await;
+    }
+    let mut waits = Vec::new();
+    for (at, killed) in killed.into_iter().enumerate() {
+        let held = waiter.wait_for(&["held", &format!("l{at}")]).await;
+        waits.push(held.at.since(killed));
+    }
+    println!("from kill -9 to the next hold, timeout 2 s, tick 500 ms: {}", spread(waits.clone()));
+    let max = waits.into_iter().max().expect("there were holders");
+    assert!(max <= timeout + tick + LOAD, "{max:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiters_go_on_in_order_when_the_leader_is_killed() {
+    let ensemble = or_skip!(Builder::new(Version::V3_9).nodes(3).start().await);
+    let url = url(&ensemble.connect_string(), "leader", "10s");
+    let follower = ensemble.followers().await[0];
+    let observer = crate::support::observer(ensemble.addr(follower)).await;
+    let mut line = Vec::new();
+    for length in 1..=4 {
+        let mut worker = worker(&url).await;
+        worker.send("lock l").await;
+        line_of(&observer, "/leader/l", length).await;
+        line.push(worker);
+    }
+    line[0].wait_for(&["held"]).await;
+    let leader = ensemble.leader().await;
+    ensemble.kill(leader).await;
+    until("another leader", async || ensemble.leader().await != leader).await;
+    let mut tokens = Vec::new();
+    for at in 0..line.len() {
+        if at > 0 {
+            tokens.push(line[at].wait_for(&["held"]).await.number(2));
+        }
+        for waiter in &mut line[at + 1..] {
+            assert!(waiter.unread().iter().all(|said| said.words[0] != "held"), "in order");
+        }
+        line[at].ask("unlock l", &["free"]).await;
+    }
+    assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
+}

@@ -1,0 +1,14 @@
+//! The lock from the outside: processes, real ZooKeeper servers, and faults.
+
+mod access;
+mod cancel;
+mod counting;
+mod crash;
+mod herd;
+mod interop;
+mod lost_reply;
+mod partition;
+mod pause;
+mod sequence;
+mod support;
+mod wakeup;

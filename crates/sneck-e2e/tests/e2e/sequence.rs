@@ -1,0 +1,1 @@
+//! Counters that run out, and parents that vanish.
