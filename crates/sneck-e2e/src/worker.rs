@@ -68,9 +68,9 @@ async fn main() {
 async fn lock(locks: Locks, guards: Guards, name: String) {
     match locks.mutex(&name).lock().await {
         Ok(guard) => {
-            say(&format!("held {name} {}", guard.token()));
-            let lost = guard.lost();
+            let (token, lost) = (guard.token(), guard.lost());
             guards.lock().expect("no panic").insert(name.clone(), guard);
+            say(&format!("held {name} {token}"));
             tokio::spawn(async move {
                 lost.await;
                 say(&format!("lost {name}"));

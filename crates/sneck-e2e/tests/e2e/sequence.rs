@@ -1,1 +1,278 @@
-//! Counters that run out, and parents that vanish.
+//! Counters that run out, parents that vanish, and children that are nobody's place.
+
+use crate::support::{line_of, observer_of, places, until, url};
+use sneck::zookeeper::wire::Acl;
+use sneck::zookeeper::{CreateMode, Session};
+use sneck::{ErrorKind, Locks, Progress};
+use sneck_testkit::or_skip;
+use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+async fn locks_on(server: &Ensemble, root: &str) -> Locks {
+    let url = url(&server.connect_string(), root, "10s");
+    sneck::connect(&url).await.expect("the server serves")
+}
+
+/// The number in the name of a place.
+fn number(place: &str) -> i32 {
+    let (_, number) = place.rsplit_once("lock-").expect("the name of a place");
+    number.parse().expect("a number")
+}
+
+/// The numbers in a line, in order.
+async fn numbers(observer: &Session, dir: &str) -> Vec<i32> {
+    let mut numbers: Vec<i32> =
+        places(observer, dir).await.iter().map(|place| number(place)).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+async fn make(observer: &Session, path: &str, mode: CreateMode) {
+    observer.create(path, "", mode, Acl::open()).await.expect("it is new");
+}
+
+async fn remove(observer: &Session, path: &str) {
+    observer.delete(path, None).await.expect("it is there, without children");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_runs_out_is_refused_and_the_remedy_works() {
+    const CONTENDERS: usize = 10;
+    const FIRST: i32 = i32::MAX - 7;
+    for version in Version::ALL {
+        let server = or_skip!(Builder::new(version).counter("/last/l", FIRST).start().await);
+        let observer = observer_of(&server).await;
+        let sessions = [locks_on(&server, "last").await, locks_on(&server, "last").await];
+        let (holders, grants) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let mut contending = Vec::new();
+        for contender in 0..CONTENDERS {
+            let mutex = sessions[contender % sessions.len()].mutex("l");
+            let (observer, holders, grants) = (observer.clone(), holders.clone(), grants.clone());
+            contending.push(tokio::spawn(async move {
+                loop {
+                    let guard = match mutex.lock().await {
+                        Ok(guard) => guard,
+                        Err(error) => return error,
+                    };
+                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a double hold");
+                    let line = numbers(&observer, "/last/l").await;
+                    // Of those without a number, which are on their way out, no more is said here.
+                    let ours = line.into_iter().find(|number| *number >= 0);
+                    grants.lock().expect("no panic").push((ours, guard.token()));
+                    holders.fetch_sub(1, Ordering::SeqCst);
+                    guard.unlock().await.expect("held");
+                }
+            }));
+        }
+        for contender in contending {
+            let error = contender.await.expect("no panic");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            let hint = error.hint().expect("there is a remedy");
+            assert!(hint.contains("delete the node /last/l"), "{hint}");
+        }
+        let mut grants = std::mem::take(&mut *grants.lock().expect("no panic"));
+        let granted: Vec<Option<i32>> = grants.iter().map(|(number, _)| *number).collect();
+        assert_eq!(granted, (FIRST..i32::MAX).map(Some).collect::<Vec<_>>(), "each number once");
+
+        // The hint's condition comes true by itself: who was refused is not in line.
+        line_of(&observer, "/last/l", 0).await;
+        remove(&observer, "/last/l").await;
+        let guard = sessions[0].mutex("l").lock().await.expect("the counter is new");
+        assert_eq!(numbers(&observer, "/last/l").await, [0]);
+        grants.push((Some(0), guard.token()));
+        assert!(grants.windows(2).all(|pair| pair[0].1 < pair[1].1), "tokens rise: {grants:?}");
+        guard.unlock().await.expect("held");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_that_are_on_the_way_together_get_negative_numbers() {
+    let server = or_skip!(Builder::new(Version::V3_9).counter("/p/l", i32::MAX - 2).start().await);
+    let observer = observer_of(&server).await;
+    for round in 0..5 {
+        let made: Vec<_> = (0..20)
+            .map(|n| {
+                let path = format!("/p/l/{round}-{n}-lock-");
+                observer.create(&path, "", CreateMode::EphemeralSequential, Acl::open())
+            })
+            .collect();
+        let mut all = Vec::new();
+        for made in made {
+            all.push(number(&made.await.expect("made")));
+        }
+        println!("{all:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_holds_beside_a_place_with_a_negative_number() {
+    for counter in [1, i32::MAX - 100] {
+        let server = or_skip!(Builder::new(Version::V3_9).counter("/neg/l", counter).start().await);
+        let observer = observer_of(&server).await;
+        let locks = locks_on(&server, "neg").await;
+        let strange = format!("/neg/l/_c_x-lock-{}", i32::MIN);
+
+        let holder = locks.mutex("l").lock().await.expect("nobody else has it");
+        make(&observer, &strange, CreateMode::Ephemeral).await;
+        let (told, mut standing) = mpsc::unbounded_channel();
+        let mutex = locks.mutex("l").on_progress(move |progress| {
+            if let Progress::Waiting(waiting) = progress {
+                let _ = told.send(waiting.ahead);
+            }
+        });
+        let waiting = tokio::spawn(async move { mutex.lock().await });
+        println!("ahead: {:?}", standing.recv().await);
+        assert!(holder.is_held());
+        holder.unlock().await.expect("held");
+        println!("ahead: {:?}", standing.recv().await);
+        assert!(locks.mutex("l").try_lock().await.expect("an answer").is_none());
+        assert!(!waiting.is_finished());
+        remove(&observer, &strange).await;
+        waiting.await.expect("no panic").expect("its turn comes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_rise_when_the_parent_is_gone_between_two_grants() {
+    let interval = Duration::from_millis(200);
+    let builder = Builder::new(Version::V3_9).container_check_interval(interval);
+    let server = or_skip!(builder.start().await);
+    let observer = observer_of(&server).await;
+    let locks = locks_on(&server, "reaped").await;
+    let mut last = None;
+    for round in 0..4 {
+        let guard = locks.mutex("deep/l").lock().await.expect("nobody else has it");
+        assert_eq!(numbers(&observer, "/reaped/deep/l").await, [0], "the counter is new");
+        assert!(last < Some(guard.token()));
+        last = Some(guard.token());
+        guard.unlock().await.expect("held");
+        match round {
+            // By hand; the servers may be quicker.
+            0 | 1 => {
+                let _ = observer.delete("/reaped/deep/l", None).await;
+            }
+            // By the servers, which take the parents too, one level in each round of theirs.
+            _ => {
+                until("the lock's node is reaped", async || {
+                    observer.exists("/reaped/deep/l").await.expect("an answer").is_none()
+                })
+                .await;
+            }
+        }
+    }
+    until("all of its parents are reaped", async || {
+        observer.exists("/reaped").await.expect("an answer").is_none()
+    })
+    .await;
+    let guard = locks.mutex("deep/l").lock().await.expect("nobody else has it");
+    assert!(last < Some(guard.token()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parents_that_vanish_as_fast_as_they_are_made_only_delay_a_lock() {
+    const TIMES: usize = 50;
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let locks = locks_on(&server, "gone").await;
+    let done = Arc::new(AtomicBool::new(false));
+    let deleting = tokio::spawn({
+        let (observer, done) = (observer_of(&server).await, done.clone());
+        async move {
+            let mut deleted = 0;
+            while !done.load(Ordering::SeqCst) {
+                for path in ["/gone/deep/l", "/gone/deep", "/gone"] {
+                    deleted += usize::from(observer.delete(path, None).await.is_ok());
+                }
+            }
+            deleted
+        }
+    });
+    let mut last = None;
+    for _ in 0..TIMES {
+        let guard = locks.mutex("deep/l").lock().await.expect("nobody else has it");
+        assert!(guard.is_held() && last < Some(guard.token()));
+        last = Some(guard.token());
+        guard.unlock().await.expect("held");
+    }
+    done.store(true, Ordering::SeqCst);
+    let deleted = deleting.await.expect("no panic");
+    println!("{deleted} nodes were deleted while {TIMES} locks were taken");
+    assert!(deleted >= TIMES);
+}
+
+/// The parents vanish without fail, until the lock says that something is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_had_once_its_parents_stay() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let locks = locks_on(&server, "flood").await;
+    let (told, mut trouble) = mpsc::unbounded_channel();
+    let mutex = locks.mutex("l").on_progress(move |progress| {
+        if let Progress::Trouble(error) = progress {
+            let _ = told.send(error.to_string());
+        }
+    });
+    let locking = tokio::spawn(async move { mutex.lock().await });
+    let observer = observer_of(&server).await;
+    let mut flood = std::collections::VecDeque::new();
+    let error = loop {
+        flood.push_back(observer.delete("/flood/l", None));
+        if flood.len() > 64 {
+            let _ = flood.pop_front().expect("it is not empty").await;
+        }
+        if let Ok(error) = trouble.try_recv() {
+            break Some(error);
+        }
+        if locking.is_finished() {
+            break None;
+        }
+    };
+    println!("{error:?}");
+    let guard = locking.await.expect("no panic").expect("the parents stay now");
+    assert!(guard.is_held());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_is_nobodys_place_is_refused_ignored_or_waited_for() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let observer = observer_of(&server).await;
+    let url = url(&server.connect_string(), "foreign", "10s");
+    make(&observer, "/foreign", CreateMode::Persistent).await;
+    make(&observer, "/foreign/l", CreateMode::Persistent).await;
+    make(&observer, "/foreign/l/who-is-this", CreateMode::Ephemeral).await;
+
+    let refusing = sneck::connect(&url).await.expect("the server serves");
+    for _ in 0..2 {
+        let error = refusing.mutex("l").lock().await.expect_err("there is a stranger");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains("\"who-is-this\""), "{error}");
+        let hint = error.hint().expect("there is a remedy");
+        assert!(hint.contains("foreign=ignore") && hint.contains("foreign=block"), "{hint}");
+        line_of(&observer, "/foreign/l", 1).await;
+    }
+
+    let ignoring = sneck::connect(&format!("{url}&foreign=ignore")).await;
+    let ignoring = ignoring.expect("the server serves");
+    let guard = ignoring.mutex("l").lock().await.expect("the stranger does not count");
+    guard.unlock().await.expect("held");
+
+    let blocked = sneck::connect(&format!("{url}&foreign=block")).await;
+    let blocked = blocked.expect("the server serves");
+    let (told, mut standing) = mpsc::unbounded_channel();
+    let mutex = blocked.mutex("l").on_progress(move |progress| {
+        if let Progress::Waiting(waiting) = progress {
+            let _ = told.send(waiting.ahead);
+        }
+    });
+    let waiting = tokio::spawn(async move { mutex.lock().await });
+    assert_eq!(standing.recv().await, Some(Some(1)), "behind the stranger");
+    assert!(blocked.mutex("l").try_lock().await.expect("an answer").is_none());
+    assert!(!waiting.is_finished());
+    remove(&observer, "/foreign/l/who-is-this").await;
+    let guard = waiting.await.expect("no panic").expect("the stranger is gone");
+    guard.unlock().await.expect("held");
+    // Nor is the lock refused from now on.
+    let guard = refusing.mutex("l").lock().await.expect("there is nobody");
+    guard.unlock().await.expect("held");
+}

@@ -239,7 +239,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Io(error) => write!(f, "{error}"),
             Failure::HungUp => f.write_str(
-                "it hung up (it may not be serving yet, be read-only, or refuse more connections)",
+                "it hung up (it may not be serving yet, be read-only, expect TLS, or refuse more clients)",
             ),
             Failure::Silent => f.write_str("no answer in time"),
             Failure::Broken(Broken::Protocol(why)) => f.write_str(why),
