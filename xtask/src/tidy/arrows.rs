@@ -5,10 +5,11 @@ use serde_json::Value;
 use crate::workspace::cargo;
 
 /// For each crate, those it may use. A crate that is not named here may not be in the workspace.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("sneck-core", &[]),
     ("sneck-wire", &[]),
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
+    ("sneck-server", &["sneck-wire"]),
     ("sneck", &["sneck-core", "sneck-zookeeper"]),
     ("sneck-cli", &["sneck"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),

@@ -1,0 +1,1 @@
+//! An embedded single-node server that speaks ZooKeeper's client protocol.
