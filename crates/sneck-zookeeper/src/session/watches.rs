@@ -193,7 +193,15 @@ impl Watches {
             let exact = at.len() == event.path.len();
             if let Some(watches) = self.streams.get_mut(at) {
                 for watch in watches {
-                    if exact || watch.mode == AddWatchMode::PersistentRecursive {
+                    // A recursive watch tells of the child itself. That its parent has changed comes
+                    // only when another watch has asked for it (ZOOKEEPER-4475).
+                    let covers = match watch.mode {
+                        AddWatchMode::Persistent => exact,
+                        AddWatchMode::PersistentRecursive => {
+                            event.kind != EventKind::ChildrenChanged
+                        }
+                    };
+                    if covers {
                         watch.tell(event, told);
                     }
                 }
@@ -331,6 +339,7 @@ mod tests {
         assert_eq!(fire(&mut watches, EventKind::Created, "/a/b/c"), 2);
         assert_eq!(fire(&mut watches, EventKind::Created, "/a"), 3);
         assert_eq!(fire(&mut watches, EventKind::Created, "/ab"), 1);
+        assert_eq!(fire(&mut watches, EventKind::ChildrenChanged, "/a"), 1);
     }
 
     #[test]
