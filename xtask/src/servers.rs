@@ -1,9 +1,10 @@
 //! `cargo xtask servers`: real servers for as long as this process runs.
 
+use std::ffi::OsString;
 use std::os::unix::fs::FileTypeExt;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sneck_testkit::zookeeper::{Builder, Version};
+use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -32,6 +33,9 @@ struct Zookeeper {
     /// The server's tick in milliseconds; sessions last between 2 and 20 of them.
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     tick: u32,
+    /// Run this command with SNECK_SERVER naming the servers, and end them when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -51,7 +55,8 @@ impl From<Line> for Version {
     }
 }
 
-/// Starts the servers, prints the connect string, and waits to be told to end them.
+/// Starts the servers, and either runs a command with them or prints the connect string and waits to be
+/// told to end them.
 pub(crate) async fn run(arguments: &Arguments) -> bool {
     let Kind::Zookeeper(wanted) = &arguments.kind;
     let version = Version::from(wanted.version);
@@ -60,12 +65,12 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
     tokio::select! {
         // Also while they start: dropping the start ends what there is of it.
         asked = asked_to_end() => asked,
-        served = serve(builder) => served,
+        served = serve(builder, &wanted.command) => served,
     }
 }
 
-/// Returns only if the servers do not start.
-async fn serve(builder: Builder) -> bool {
+/// Without a command, returns only if the servers do not start.
+async fn serve(builder: Builder, command: &[OsString]) -> bool {
     let ensemble = match builder.start().await {
         Ok(ensemble) => ensemble,
         Err(error) => {
@@ -77,11 +82,32 @@ async fn serve(builder: Builder) -> bool {
         let (addr, pid) = (ensemble.addr(server), ensemble.pid(server).unwrap_or_default());
         say(format_args!("server {server}: {addr}, pid {pid}"));
     }
+    if let Some((program, arguments)) = command.split_first() {
+        return run_with(&ensemble, program, arguments).await;
+    }
     say(format_args!("data and logs are in {} while they run", ensemble.folder().display()));
     say("Ctrl-C ends them");
     answer(ensemble.connect_string());
     // Keeps the ensemble alive until the caller drops this future.
     std::future::pending().await
+}
+
+async fn run_with(ensemble: &Ensemble, program: &OsString, arguments: &[OsString]) -> bool {
+    let url = format!("zk://{}", ensemble.connect_string());
+    say(format_args!("SNECK_SERVER={url}"));
+    let mut command = tokio::process::Command::new(program);
+    let command = command.args(arguments).env("SNECK_SERVER", url).kill_on_drop(true);
+    match command.status().await {
+        Ok(status) if status.success() => true,
+        Ok(status) => {
+            say(format_args!("the command ended with {status}"));
+            false
+        }
+        Err(error) => {
+            say(format_args!("cannot run {}: {error}", program.display()));
+            false
+        }
+    }
 }
 
 /// Returns on Ctrl-C, on SIGTERM, and when the program at the other end of a pipe on standard
