@@ -1,0 +1,303 @@
+//! The command line as its users see it: the one definition that parsing, help, completions and
+//! the man pages are made from.
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Distributed locks: run a command while holding a lock that only one process, on any machine, can hold
+#[derive(Debug, Parser)]
+#[command(
+    name = "sneck",
+    version,
+    max_term_width = 100,
+    after_help = "Try `sneck run --help` for examples, and `sneck --help` for exit codes and environment.",
+    after_long_help = ENDING
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What holds for every subcommand.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where the locks are, such as zk://zk1,zk2,zk3/apps
+    ///
+    /// Comes before $SNECK_SERVER, which comes before the configuration file. Others on this machine
+    /// can read a command line: keep a password in the file instead.
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) server: Option<String>,
+    /// Say nothing but errors; that the lock is taken is told by the exit code alone
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say what goes on
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a command while holding a lock
+    Run(RunArgs),
+    /// Hold a lock until a signal comes, and print its fencing token
+    Hold(HoldArgs),
+    /// List the locks that are held, and by whom
+    Ls(LsArgs),
+    /// Show who holds a lock and who waits for it
+    Who(WhoArgs),
+    /// Examine the servers: can they be reached, and can their locks be relied on?
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man(ManArgs),
+}
+
+/// How long to wait for a lock.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Do not wait: if the lock is taken, give up at once
+    #[arg(short, long, conflicts_with = "wait")]
+    pub(crate) nonblock: bool,
+    /// Wait at most this long, such as 30s or 2m; a bare number is seconds
+    #[arg(short, long, value_name = "DUR", value_parser = duration)]
+    pub(crate) wait: Option<Duration>,
+    /// The exit code when the lock is not had in time
+    #[arg(short = 'E', long, value_name = "N", default_value_t = crate::exit::CONFLICT)]
+    pub(crate) conflict_exit_code: u8,
+    /// A text that everybody in line can read, such as why
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
+
+/// The arguments of `sneck run`.
+#[derive(Debug, Args)]
+#[command(after_long_help = RUN_ENDING)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// How long before the lock could be lost the command is told to end (TERM, later KILL)
+    ///
+    /// By default an eighth of the session's term, at most 2s. At most a quarter of it.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
+    /// Show others in line the command's arguments too, not only the program's name
+    #[arg(long)]
+    pub(crate) show_args: bool,
+    /// The lock: segments separated by '/', such as invoice/42
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+    /// The command and its arguments, which no shell looks at
+    #[arg(value_name = "CMD", last = true, required = true, num_args = 1..)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The arguments of `sneck hold`.
+#[derive(Debug, Args)]
+#[command(after_long_help = HOLD_ENDING)]
+pub(crate) struct HoldArgs {
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+    /// Also release the lock when standard input ends
+    #[arg(long)]
+    pub(crate) until_eof: bool,
+    /// Print {"name", "token", "server"} instead of the bare token
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The lock: segments separated by '/', such as invoice/42
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+}
+
+/// The arguments of `sneck ls`.
+#[derive(Debug, Args)]
+#[command(after_long_help = LS_ENDING)]
+pub(crate) struct LsArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `sneck who`.
+#[derive(Debug, Args)]
+#[command(after_long_help = WHO_ENDING)]
+pub(crate) struct WhoArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The lock: segments separated by '/', such as invoice/42
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+}
+
+/// The arguments of `sneck doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DOCTOR_ENDING)]
+pub(crate) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments of `sneck completions`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Example:\n  sneck completions bash > ~/.local/share/bash-completion/completions/sneck"
+)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// The arguments of `sneck man`.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Examples:\n  sneck man | man -l -\n  sneck man --dir ~/.local/share/man/man1"
+)]
+pub(crate) struct ManArgs {
+    /// Write a page for sneck and one for each subcommand into this directory instead
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Reads a length of time: `500ms`, `10s`, `2m`, or a bare number of seconds as with flock(1).
+fn duration(text: &str) -> Result<Duration, String> {
+    let bare = text.parse::<f64>().ok().map(Duration::try_from_secs_f64);
+    match bare {
+        Some(Ok(length)) => Ok(length),
+        Some(Err(_)) => Err("it cannot be negative or without end".to_owned()),
+        None => humantime::parse_duration(text)
+            .map_err(|_| "a duration looks like 500ms, 10s, 2m or 1h30m".to_owned()),
+    }
+}
+
+const ENDING: &str = "\
+Examples:
+  sneck run nightly -- ./job.sh          wait for the lock, then run the job
+  sneck run -n cache -- refresh-cache    do nothing if somebody else is at it
+  sneck who nightly                      who holds it, and who waits
+
+Exit codes:
+  0      done; with `run`: the command's own exit code, exactly
+  64     wrong usage: an option, a lock name, a URL or the configuration file
+  65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do)
+  69     the store cannot be reached, or does not speak its protocol
+  70     a defect of sneck
+  75     the lock was not had in time (see -n, -w and -E)
+  76     the lock was lost, even if the command then exited with 0
+  77     the store refuses us
+  126    the command cannot be executed
+  127    the command was not found
+  128+n  the command was ended by signal n, or sneck was while it waited
+
+Environment:
+  SNECK_SERVER     where the locks are, unless --server says
+  SNECK_CONFIG     the configuration file, instead of $XDG_CONFIG_HOME/sneck/config.toml or
+                   ~/.config/sneck/config.toml
+  XDG_CONFIG_HOME, HOME
+
+Configuration file (TOML):
+  server = \"zk://zk1:2181,zk2:2181,zk3:2181/apps\"
+A file that holds a password should be readable by its owner only.
+
+Server URLs:
+  zk://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]...[/PATH][?OPTION=VALUE[&OPTION=VALUE]...]
+  zks:// is the same over TLS. Among the options are timeout=10s, the session timeout to ask for,
+  and acl=creator. Percent-encode '@', '/', '?' and '%' where they are no separators.
+
+Standard output is data, standard error is talk.";
+
+const RUN_ENDING: &str = "\
+The command gets the arguments as they are: there is no shell. For one, say so:
+  sneck run nightly -- sh -c 'dump | gzip > dump.gz'
+
+Examples:
+  sneck run nightly -- ./job.sh --full
+  sneck run -n cache/users -- refresh-cache users || test $? = 75
+  sneck run -w 30s -E 0 report -- make-report
+  sneck run --note 'release 4.2' deploy/web -- ./deploy.sh
+
+What the command sees:
+  SNECK_NAME    the lock's name
+  SNECK_TOKEN   the fencing token: larger than that of every earlier holder. Send it with every
+                write, so that the resource can refuse a writer that was paused and woke too late.
+  SNECK_MODE    exclusive
+  SNECK_OWNER   who holds the lock, as user@host:pid
+  SNECK_SERVER  where the lock is, without credentials
+  Standard input, output and error are those of sneck.
+
+Signals:
+  The command runs in a process group of its own. INT, TERM, HUP, QUIT, USR1, USR2, CONT and TSTP
+  are passed on to the whole group, except those that were ignored when sneck began (nohup). While
+  waiting for the lock, INT, TERM, HUP and QUIT leave the line. On a terminal the command's group
+  is the foreground, so that Ctrl-C, Ctrl-Z and reading work as without sneck. A job that stays
+  stopped for longer than its session loses the lock; it is ended before it could go on.
+
+When the lock is lost:
+  The group gets TERM --grace before the lock could be given to somebody else, or at once if it has
+  been lost already; then KILL, early enough to be dead before that moment. The exit code is 76. The
+  lock is released only after the command has ended. What the command left running in the background
+  is ended only when the lock is lost; otherwise it stays, without the lock.
+  If sneck itself is killed by KILL, the kernel kills the command (Linux), but not what the command
+  has started, nor a set-user-ID program. Only a resource that checks SNECK_TOKEN is safe from those,
+  and from a machine that stands still.
+
+Exit codes:
+  the command's own, exactly; 128+n when signal n ended it; 75 (or -E) when the lock was not had in
+  time; 76 when it was lost; 126 and 127 when the command cannot be run; more in `sneck --help`.";
+
+const HOLD_ENDING: &str = "\
+Prints the fencing token once the lock is held, then holds it until INT, TERM or HUP (exit code 0).
+Exit code 76 when the lock is lost first.
+
+Examples:
+  sneck hold maintenance
+  sneck hold --until-eof maintenance < some-pipe";
+
+const LS_ENDING: &str = "\
+JSON: an array of {\"name\", \"holder\", \"waiting\"}, where holder is as in `sneck who --json` and
+waiting says how many others are in line.";
+
+const WHO_ENDING: &str = "\
+JSON: {\"name\", \"held\", \"line\"}, where line is an array, holder first, of {\"place\", \"role\", \"user\",
+\"host\", \"pid\", \"command\", \"note\", \"since\", \"age_seconds\", \"token\", \"node\", \"text\"}. role is
+\"holder\" or \"waiter\"; since is by the store's clock, in RFC 3339; text is what a client other than
+sneck wrote. What is not known is null. All but since and token was written by the clients
+themselves, so it is information, not proof.";
+
+const DOCTOR_ENDING: &str = "\
+For each server: can its name be resolved, can it be reached, is it ZooKeeper, how long is the round
+trip, which version (told by `srvr`) and mode. Then for the ensemble: the session term asked for and
+given, the round trip through the quorum, containers, who we are to the servers, access rules.
+Nothing is written. Exit code 0 when a session was had, 69 when not; warnings change nothing.
+
+JSON: {\"server\", \"ok\", \"checks\"}, where checks is an array of {\"server\", \"check\", \"verdict\",
+\"says\", \"hint\"} and verdict is \"ok\", \"warning\", \"failure\" or \"unknown\".";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lengths_of_time() {
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("0.25"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for bad in ["", "-1", "soon", "NaN", "inf", "10 parsecs"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The store the locks are on.
+
+use crate::failure::Failure;
+use crate::server::ServerUrl;
+use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
+use sneck::{Caller, Locks, Name};
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection to the store.
+pub(crate) struct Store {
+    locks: Locks,
+    url: ServerUrl,
+    /// The backend itself, where there is more to ask than the common interface tells.
+    zookeeper: Option<ZooKeeper>,
+}
+
+impl Store {
+    /// How long the end of the connection may hold up the end of the process. A store that does not
+    /// answer frees everything by itself when the session times out.
+    const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+    /// Connects. `command` is what others in line are told that we do.
+    ///
+    /// # Errors
+    /// For a URL that can never work, and when the store cannot be reached or refuses us.
+    pub(crate) async fn open(url: ServerUrl, command: String) -> Result<Self, Failure> {
+        let mut zookeeper = None;
+        let locks = match url.scheme() {
+            scheme if ZooKeeperUrl::is_scheme(scheme) => {
+                let parsed = ZooKeeperUrl::parse(url.secret())?;
+                let backend = ZooKeeper::connect(parsed.session, parsed.lock).await?;
+                zookeeper = Some(backend.clone());
+                Locks::on(Arc::new(backend))
+            }
+            // Every process would have locks of its own, which excludes nobody.
+            "memory" => {
+                return Err(Failure::usage("memory: is for the threads of one process").with_hint(
+                    "use a store that all processes can reach, such as zk://HOST:2181",
+                ));
+            }
+            _ => sneck::connect(url.secret()).await.map_err(|error| {
+                Failure::from(error).with_hint("a server's URL looks like zk://HOST:2181")
+            })?,
+        };
+        let caller = Caller { command, ..locks.caller().clone() };
+        Ok(Store { locks: locks.with_caller(caller), url, zookeeper })
+    }
+
+    /// The locks.
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Where the store is, without credentials.
+    pub(crate) fn url(&self) -> String {
+        self.url.without_credentials()
+    }
+
+    /// Who we are, in one word.
+    pub(crate) fn owner(&self) -> String {
+        let caller = self.locks.caller();
+        format!("{}@{}:{}", caller.user, caller.host, caller.pid)
+    }
+
+    /// The session timeout the servers have given us: what all periods of a lease are fractions of.
+    /// `None` where locks do not depend on a session.
+    pub(crate) async fn session_timeout(&self) -> Option<Duration> {
+        let session = self.zookeeper.as_ref()?.session().await.ok()?;
+        Some(session.timeout())
+    }
+
+    /// Gives everything back, so that nobody has to wait for the session's time-out.
+    pub(crate) async fn close(self) {
+        let _ = tokio::time::timeout(Self::CLOSE_MAX, self.locks.close()).await;
+    }
+}
+
+/// The name of a lock, from the command line.
+///
+/// # Errors
+/// When it cannot be one. Nothing has been sent then.
+pub(crate) fn name(text: &OsStr) -> Result<Name, Failure> {
+    match text.to_str() {
+        Some(text) => Ok(Name::new(text)?),
+        None => Err(Failure::usage(format!("lock name {text:?} is not UTF-8"))),
+    }
+}

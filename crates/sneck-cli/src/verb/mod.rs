@@ -1,0 +1,9 @@
+//! The subcommands, one file each.
+
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod hold;
+pub(crate) mod ls;
+pub(crate) mod man;
+pub(crate) mod run;
+pub(crate) mod who;
