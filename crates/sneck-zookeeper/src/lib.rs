@@ -8,6 +8,7 @@ mod error;
 mod lease_rule;
 mod lock;
 mod options;
+mod server;
 mod session;
 #[cfg(feature = "tls")]
 mod tls;
@@ -17,7 +18,8 @@ mod url;
 pub use credentials::Credentials;
 pub use error::{ConnectError, End, RequestError};
 pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, ZooKeeper};
-pub use options::{Server, SessionLimits, SessionOptions};
+pub use options::{SessionLimits, SessionOptions};
+pub use server::Server;
 pub use session::{
     Call, Created, Exists, Node, Session, SessionState, Watch, WatchCall, WatchStream,
 };

@@ -1,6 +1,6 @@
 //! TLS to the servers, through rustls. There is no fall-back to plain text.
 
-use crate::options::Server;
+use crate::server::Server;
 use crate::transport::{Connector, Duplex, Tcp};
 use async_trait::async_trait;
 use rustls::pki_types::pem::PemObject;

@@ -1,6 +1,6 @@
 //! How a server is reached.
 
-use crate::options::Server;
+use crate::server::Server;
 use async_trait::async_trait;
 use std::fmt;
 use std::io;

@@ -2,7 +2,8 @@
 
 use crate::credentials::Credentials;
 use crate::lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions};
-use crate::options::{Server, SessionOptions};
+use crate::options::SessionOptions;
+use crate::server::Server;
 use percent_encoding::percent_decode_str;
 use sneck_core::{Error, ErrorKind};
 use std::time::Duration;

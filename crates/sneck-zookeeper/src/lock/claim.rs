@@ -1,8 +1,8 @@
 //! A claim on ZooKeeper: the rim that performs the steps of its [`Seat`] on a session.
 
-use super::backend::Inner;
+use super::layout::{Layout, LockOptions};
 use super::seat::{Answer, Next, Seat, Spot, Step};
-use super::{failure, path};
+use super::sessions::Sessions;
 use crate::error::RequestError;
 use crate::session::{Node, Session, Watch, WatchCall};
 use async_trait::async_trait;
@@ -20,7 +20,8 @@ use std::time::Duration;
 const OWN_WATCH_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) struct ZooKeeperClaim {
-    inner: Arc<Inner>,
+    layout: Arc<Layout>,
+    sessions: Arc<Sessions>,
     request: Request,
     /// The place, or why there can be none: a claim cannot fail before it is asked.
     seat: Result<Seat, Error>,
@@ -39,20 +40,19 @@ enum Own {
 }
 
 impl ZooKeeperClaim {
-    pub(crate) fn new(inner: Arc<Inner>, request: Request) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, sessions: Arc<Sessions>, request: Request) -> Self {
         let seat = match request.mode {
-            Mode::Exclusive => {
-                path::of_lock(inner.chroot(), &request.name, inner.dialect()).map(|dir| {
-                    let prefix = inner.dialect().prefix(request.id);
-                    Seat::new(dir, prefix, inner.dialect(), inner.foreign())
-                })
-            }
+            Mode::Exclusive => layout.path(&request.name).map(|dir| {
+                let LockOptions { dialect, foreign, .. } = layout.options;
+                Seat::new(dir, dialect.prefix(request.id), dialect, foreign)
+            }),
             mode => {
                 let text = format!("locks on ZooKeeper have no mode {mode:?} yet");
                 Err(Error::new(ErrorKind::Invalid, text))
             }
         };
-        ZooKeeperClaim { inner, request, seat, session: None, ahead: None, own: Own::Unwatched }
+        let (session, ahead, own) = (None, None, Own::Unwatched);
+        ZooKeeperClaim { layout, sessions, request, seat, session, ahead, own }
     }
 
     /// Performs steps until the seat knows where we stand.
@@ -60,7 +60,7 @@ impl ZooKeeperClaim {
         loop {
             let seat = self.seat.as_mut().map_err(|error| error.clone())?;
             if seat.is_nowhere() {
-                self.session = Some(self.inner.session().await?);
+                self.session = Some(self.sessions.alive().await?);
             }
             let step = match seat.next() {
                 Next::Done(spot) => return Ok(spot),
@@ -97,7 +97,7 @@ impl ZooKeeperClaim {
             (Step::Enter, Ok(seat)) => {
                 let data = self.request.caller.to_string();
                 let mode = CreateMode::EphemeralSequential;
-                let acl = self.inner.acl();
+                let acl = self.layout.acl();
                 // Both are on the way before either is answered, and answered in this order: an
                 // uncontended lock costs one round trip.
                 let created = session.create2(&seat.entry_path(), data, mode, acl);
@@ -126,7 +126,7 @@ impl ZooKeeperClaim {
 
     /// Makes a node that the servers delete when nobody is in line any more, where they can.
     async fn make(&self, session: &Session, path: &str) -> Result<(), RequestError> {
-        let make = |mode| session.create2(path, "", mode, self.inner.acl());
+        let make = |mode| session.create2(path, "", mode, self.layout.acl());
         match make(CreateMode::Container).await {
             Err(RequestError::Refused(sneck_wire::ErrorCode::UNIMPLEMENTED)) => {
                 make(CreateMode::Persistent).await.map(drop)
@@ -149,10 +149,8 @@ impl ZooKeeperClaim {
         if lease.loss(session.clock().now()).is_some() {
             // The servers went silent for longer than we may believe in the session. It lives if this
             // is answered, and then has a new lease.
-            session
-                .prove()
-                .await
-                .map_err(|error| failure::of_request(&error, "proving the session"))?;
+            let proven = session.prove().await;
+            proven.map_err(|error| self.layout.failure(&error, "proving the session"))?;
         }
         Ok(Standing::Held(Grant { token, term: Term::Session(session.lease()) }))
     }
@@ -183,7 +181,7 @@ impl ZooKeeperClaim {
     }
 
     fn locate(&self, error: Error) -> Error {
-        error.with_lock(&self.request.name).with_backend(&self.inner.label())
+        error.with_lock(&self.request.name).with_backend(&self.layout.label)
     }
 }
 

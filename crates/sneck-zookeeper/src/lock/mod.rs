@@ -4,8 +4,12 @@ mod backend;
 mod claim;
 mod dialect;
 mod failure;
+mod layout;
 mod path;
 mod seat;
+mod sessions;
+mod survey;
 
-pub use backend::{AclPolicy, LockOptions, ZooKeeper};
+pub use backend::ZooKeeper;
 pub use dialect::{Dialect, ForeignPolicy};
+pub use layout::{AclPolicy, LockOptions};

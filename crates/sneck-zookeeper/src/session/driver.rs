@@ -4,7 +4,8 @@
 use super::machine::{Broken, Effects, Machine};
 use super::shared::Shared;
 use crate::error::{ConnectError, End};
-use crate::options::{Server, SessionOptions};
+use crate::options::SessionOptions;
+use crate::server::Server;
 use crate::transport::Duplex;
 use bytes::BytesMut;
 use sneck_core::{Backoff, Instant};

@@ -3,7 +3,7 @@
 use super::machine::{Effects, Machine};
 use super::state::SessionState;
 use crate::error::ConnectError;
-use crate::options::Server;
+use crate::server::Server;
 use sneck_core::{Clock, Instant};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,0 +1,54 @@
+//! The session that locks are taken on, one after the other.
+
+use super::failure;
+use crate::options::SessionOptions;
+use crate::session::Session;
+use sneck_core::Error;
+use std::sync::{PoisonError, RwLock};
+
+/// The current session; a new one when it has ended.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    options: SessionOptions,
+    current: RwLock<Session>,
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Sessions {
+    /// Opens the first session.
+    pub(crate) async fn open(options: SessionOptions) -> Result<Self, Error> {
+        let session = connect(&options).await?;
+        let opening = tokio::sync::Mutex::new(());
+        Ok(Sessions { options, current: RwLock::new(session), opening })
+    }
+
+    /// The current session, or a new one if that has ended. One caller opens it, the others wait.
+    pub(crate) async fn alive(&self) -> Result<Session, Error> {
+        if let Some(session) = self.still_alive() {
+            return Ok(session);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(session) = self.still_alive() {
+            return Ok(session);
+        }
+        let session = connect(&self.options).await?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = session.clone();
+        Ok(session)
+    }
+
+    /// The last session that was opened, dead or alive.
+    pub(crate) fn last(&self) -> Session {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn still_alive(&self) -> Option<Session> {
+        let session = self.last();
+        let over = session.state().borrow().end().is_some();
+        (!over).then_some(session)
+    }
+}
+
+async fn connect(options: &SessionOptions) -> Result<Session, Error> {
+    let session = Session::connect(options.clone()).await;
+    session.map_err(|error| failure::of_connect(&error))
+}
