@@ -95,6 +95,10 @@ impl<T, W> WatchCall<T, W> {
     pub(crate) fn new(call: Call<T>, watch: Option<W>) -> Self {
         WatchCall { call, watch }
     }
+
+    pub(crate) fn or_absent(self, absent: fn() -> T) -> Self {
+        WatchCall { call: self.call.or_absent(absent), ..self }
+    }
 }
 
 impl<T, W: Unpin> Future for WatchCall<T, W> {
