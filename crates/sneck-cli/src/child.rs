@@ -5,7 +5,7 @@ use crate::exit;
 use crate::failure::Failure;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid, waitpid,
 };
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -100,8 +100,17 @@ impl Child {
         let _ = kill_process_group(self.pid, signal);
     }
 
-    /// Whether anybody is left in the group.
+    /// Has the children's children become ours when their parents die, so that the end of the whole
+    /// group can be seen: another parent may not reap them soon. Only for a group that is to end; as
+    /// long as all is well, who the command starts is none of our business.
+    pub(crate) fn adopt_orphans(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+
+    /// Whether anybody is left in the group, after the command itself has been reaped.
     pub(crate) fn group_is_alive(&self) -> bool {
+        while let Ok(Some(_)) = waitpgid(self.pid, WaitOptions::NOHANG) {}
         // Without permission to signal somebody, somebody is there.
         test_kill_process_group(self.pid) != Err(Errno::SRCH)
     }

@@ -1,5 +1,6 @@
 //! The store the locks are on.
 
+use crate::exit;
 use crate::failure::Failure;
 use crate::server::ServerUrl;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
@@ -20,6 +21,8 @@ impl Store {
     /// How long the end of the connection may hold up the end of the process. A store that does not
     /// answer frees everything by itself when the session times out.
     const CLOSE_MAX: Duration = Duration::from_secs(2);
+    /// The same after a loss, which mostly means that the store does not answer.
+    const CLOSE_AFTER_LOSS_MAX: Duration = Duration::from_millis(200);
 
     /// Connects. `command` is what others in line are told that we do.
     ///
@@ -71,9 +74,15 @@ impl Store {
         Some(session.timeout())
     }
 
-    /// Gives everything back, so that nobody has to wait for the session's time-out.
-    pub(crate) async fn close(self) {
-        let _ = tokio::time::timeout(Self::CLOSE_MAX, self.locks.close()).await;
+    /// Gives everything back, so that nobody has to wait for the session's time-out, and passes on what
+    /// has come of the use of this store.
+    pub(crate) async fn close<T>(self, result: Result<T, Failure>) -> Result<T, Failure> {
+        let limit = match &result {
+            Err(failure) if failure.code() == exit::LOST => Self::CLOSE_AFTER_LOSS_MAX,
+            _ => Self::CLOSE_MAX,
+        };
+        let _ = tokio::time::timeout(limit, self.locks.close()).await;
+        result
     }
 }
 

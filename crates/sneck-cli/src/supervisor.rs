@@ -108,6 +108,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn terminate(&mut self, printer: &Printer) {
+        self.child.adopt_orphans();
         self.child.signal(Signal::TERM);
         // A group that is stopped could not act on it.
         self.child.signal(Signal::CONT);
@@ -178,7 +179,10 @@ impl<'a> Supervisor<'a> {
             }
             match self.step() {
                 Step::Wait(_) => {}
-                Step::Terminate => self.child.signal(Signal::TERM),
+                Step::Terminate => {
+                    self.child.adopt_orphans();
+                    self.child.signal(Signal::TERM);
+                }
                 Step::Kill => {
                     self.child.signal(Signal::KILL);
                     gone_by.get_or_insert(now + Self::GROUP_GONE_MAX);

@@ -38,8 +38,7 @@ pub(crate) async fn hold(
         store = Store::open(url, "sneck hold".to_owned()) => store?,
     };
     let result = hold_on(&store, &name, args, &mut signals, printer).await;
-    store.close().await;
-    result
+    store.close(result).await
 }
 
 async fn hold_on(

@@ -30,8 +30,7 @@ const READS_MAX: usize = 64;
 pub(crate) async fn ls(url: ServerUrl, args: &LsArgs, printer: &Printer) -> Result<u8, Failure> {
     let store = Store::open(url, String::new()).await?;
     let result = locks(&store).await;
-    store.close().await;
-    let locks = result?;
+    let locks = store.close(result).await?;
     if args.json {
         printer.json(&locks)?;
     } else if locks.is_empty() {

@@ -30,8 +30,7 @@ pub(crate) async fn run(url: ServerUrl, args: &RunArgs, printer: &Printer) -> Re
         store = Store::open(url, shown_command(args)) => store?,
     };
     let result = run_on(&store, &name, args, &mut signals, printer).await;
-    store.close().await;
-    result
+    store.close(result).await
 }
 
 async fn run_on(

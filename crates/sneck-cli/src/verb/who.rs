@@ -26,8 +26,8 @@ pub(crate) async fn who(url: ServerUrl, args: &WhoArgs, printer: &Printer) -> Re
     let name = store::name(&args.name)?;
     let store = Store::open(url, String::new()).await?;
     let contenders = store.locks().line(name.as_str()).await;
-    store.close().await;
-    let line = Entry::line(&contenders?, SystemTime::now());
+    let contenders = store.close(contenders.map_err(Failure::from)).await?;
+    let line = Entry::line(&contenders, SystemTime::now());
     if args.json {
         printer.json(&Line { name: name.as_str(), held: !line.is_empty(), line })?;
     } else if line.is_empty() {
