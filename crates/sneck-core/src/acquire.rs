@@ -5,7 +5,7 @@ use crate::backoff::Backoff;
 use crate::claim::{Claim, Grant, Request, Standing, Term, Waiting};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::contender::Contender;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
 use crate::lease::Loss;
 use crate::name::Name;
@@ -13,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// How long to wait for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,18 +132,21 @@ impl Locker {
             result = self.wait(&mut place, patience, &mut seen, progress) => result,
             error = self.run_out(patience) => Err(error),
         };
-        match result {
-            Ok(Some((asked, grant))) => Ok(Some(self.guard(place, name, asked, grant, seed)?)),
+        let error = match result {
+            Ok(Some((asked, grant))) => match self.lapsed(asked, &grant) {
+                None => return Ok(Some(self.guard(place, name, asked, grant, seed))),
+                Some(loss) => place_lost(loss),
+            },
             Ok(None) => {
                 place.leave_within(self.limits.leave).await;
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => {
-                let holder = self.holder(&name, &error, seen);
-                let ((), holder) = tokio::join!(place.leave_within(self.limits.leave), holder);
-                Err(self.locate(error, &name).with_holder(holder))
-            }
-        }
+            Err(error) => error,
+        };
+        let error = self.locate(seen.explain(error), &name);
+        let holder = self.holder(&name, &error, seen);
+        let (left, holder) = tokio::join!(place.leave_within(self.limits.leave), holder);
+        Err(error.with_holder(holder).with_outcome(left))
     }
 
     /// Asks until the answer is final.
@@ -163,7 +167,7 @@ impl Locker {
                 Ok(Standing::Waiting(waiting)) => {
                     place.backoff.reset();
                     progress(Progress::Waiting(&waiting));
-                    seen.waiting = Some(waiting);
+                    *seen = Seen::Waiting(waiting);
                     // A wake-up may get lost on the way; the cap turns that into a delay. Jitter keeps
                     // the waiters of one line from asking together.
                     let recheck = place.backoff.jitter(self.limits.recheck);
@@ -171,8 +175,8 @@ impl Locker {
                 }
                 Err(error) if error.is_transient() && patience != Patience::Once => {
                     progress(Progress::Trouble(&error));
+                    *seen = Seen::Trouble(error);
                     tokio::time::sleep(place.backoff.pause()).await;
-                    seen.trouble = Some(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -190,8 +194,17 @@ impl Locker {
             Patience::Once => {
                 tokio::time::sleep(self.limits.answer).await;
                 let text = format!("no answer within {:?}", self.limits.answer);
-                Error::new(ErrorKind::Unavailable, text).with_unknown_outcome()
+                Error::new(ErrorKind::Unavailable, text)
             }
+        }
+    }
+
+    /// Why a lease that ended while its grant was on the way must not become a lock.
+    fn lapsed(&self, asked: Instant, grant: &Grant) -> Option<Loss> {
+        let now = self.clock.now();
+        match &grant.term {
+            Term::Session(lease) => lease.loss(now),
+            Term::Fixed(term) => (now >= asked + *term).then_some(Loss::DeadlinePassed),
         }
     }
 
@@ -202,30 +215,22 @@ impl Locker {
         asked: Instant,
         grant: Grant,
         seed: u64,
-    ) -> Result<Guard, Error> {
-        // A lease that ended while its grant was on the way must not become a lock.
-        let over = match &grant.term {
-            Term::Session(lease) => lease.loss(self.clock.now()),
-            Term::Fixed(term) if self.clock.now() >= asked + *term => Some(Loss::DeadlinePassed),
-            Term::Fixed(_) => None,
-        };
-        if let Some(loss) = over {
-            return Err(self.locate(place_lost(loss), &name));
-        }
+    ) -> Guard {
         let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
         let label = self.backend.label();
         let Grant { token, term } = grant;
         let granted = Granted { claim, name, label, token, term, asked };
-        Ok(granted.guard(self.clock.clone(), self.pauses(seed)))
+        granted.guard(self.clock.clone(), self.pauses(seed))
     }
 
     /// Who holds the lock that was not had in time.
     async fn holder(&self, name: &Name, error: &Error, seen: Seen) -> Option<Contender> {
-        if error.kind() != ErrorKind::Timeout || seen.trouble_is_last() {
+        let Seen::Waiting(waiting) = seen else { return None };
+        if error.kind() != ErrorKind::Timeout {
             return None;
         }
-        if let Some(holder) = seen.waiting.and_then(|waiting| waiting.holder) {
-            return Some(holder);
+        if waiting.holder.is_some() {
+            return waiting.holder;
         }
         let line = tokio::time::timeout(self.limits.leave, self.backend.survey()?.line(name));
         line.await.ok()?.ok()?.into_iter().next()
@@ -256,14 +261,23 @@ fn place_lost(loss: Loss) -> Error {
 
 /// What the wait loop saw last.
 #[derive(Default)]
-struct Seen {
-    waiting: Option<Waiting>,
-    trouble: Option<Error>,
+enum Seen {
+    /// No answer yet.
+    #[default]
+    Nothing,
+    Waiting(Waiting),
+    Trouble(Error),
 }
 
 impl Seen {
-    fn trouble_is_last(&self) -> bool {
-        self.trouble.is_some() && self.waiting.is_none()
+    /// Adds why the time ran out, when it was not because somebody else had the lock.
+    fn explain(&self, error: Error) -> Error {
+        match self {
+            Seen::Trouble(trouble) if error.kind() == ErrorKind::Timeout => {
+                error.with_source(trouble.clone())
+            }
+            _ => error,
+        }
     }
 }
 
@@ -288,28 +302,28 @@ impl Place {
         }
     }
 
-    /// Leaves, and waits for that no longer than `limit`.
-    async fn leave_within(mut self, limit: Duration) {
-        if let Some(leaving) = self.leave() {
-            let _ = tokio::time::timeout(limit, leaving).await;
+    /// Leaves, and waits for that no longer than `limit`. Known is only what the store has confirmed.
+    async fn leave_within(mut self, limit: Duration) -> Outcome {
+        let Some(leaving) = self.leave() else { return Outcome::Known };
+        match tokio::time::timeout(limit, leaving).await {
+            Ok(Ok(Ok(()))) => Outcome::Known,
+            _ => Outcome::Unknown,
         }
     }
 
-    fn leave(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+    fn leave(&mut self) -> Option<JoinHandle<Result<(), Error>>> {
         let mut claim = self.claim.take()?;
         if !self.asked {
             return None;
         }
         let mut backoff = self.backoff.clone();
-        Some(self.runtime.spawn(async move {
-            // There is nobody left to tell; the session's end does the rest.
-            let _ = leave(&mut *claim, &mut backoff).await;
-        }))
+        Some(self.runtime.spawn(async move { leave(&mut *claim, &mut backoff).await }))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // There is nobody left to tell; the session's end does the rest.
         let _ = self.leave();
     }
 }

@@ -116,6 +116,12 @@ impl Error {
         self
     }
 
+    /// Says what is known in the end, after cleaning up.
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.0.outcome = outcome;
+        self
+    }
+
     /// What a caller branches on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

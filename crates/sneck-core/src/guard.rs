@@ -2,7 +2,7 @@
 
 use crate::backoff::Backoff;
 use crate::claim::{Claim, Standing, Term};
-use crate::clock::{Clock, Instant};
+use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Loss};
 use crate::name::Name;
@@ -104,6 +104,8 @@ impl Guard {
     /// [`ErrorKind::Lost`] when the lock had been lost before: somebody else may have held it since.
     /// [`ErrorKind::Unavailable`] with an unknown outcome when no confirmation came before the
     /// deadline. Either way the place is given up in the background; there is nothing to call again.
+    /// The same when the runtime the lock was taken on has been shut down, which leaves nobody to give
+    /// the place up.
     ///
     /// # Cancel safety
     /// When the future is dropped the release goes on in the background.
@@ -121,7 +123,10 @@ impl Guard {
             biased;
             released = released => match released {
                 Ok(result) => result.map_err(|error| self.hold.locate(error)),
-                Err(_) => Err(self.hold.error(self.hold.lost().await)),
+                Err(_) => Err(self.hold.loss().map_or_else(
+                    || self.hold.abandoned(),
+                    |loss| self.hold.error(loss),
+                )),
             },
             loss = self.hold.lost() => Err(self.hold.unconfirmed(loss)),
         }
@@ -166,6 +171,12 @@ impl Hold {
         let text = format!("the release was not confirmed in time: {loss}");
         self.locate(Error::new(ErrorKind::Unavailable, text)).with_unknown_outcome()
     }
+
+    /// The keeper ends by itself only after a loss.
+    fn abandoned(&self) -> Error {
+        let text = "the runtime that the lock was taken on has been shut down";
+        self.locate(Error::new(ErrorKind::Unavailable, text)).with_unknown_outcome()
+    }
 }
 
 /// Looks after one held lock: notices that it is gone, renews it, and gives it back.
@@ -174,6 +185,8 @@ pub(crate) struct Keeper {
     hold: Arc<Hold>,
     /// How long each answer extends the lease, for stores where every lock has a term of its own.
     term: Option<Duration>,
+    /// The instant before the last question was sent.
+    asked: Instant,
     backoff: Backoff,
 }
 
@@ -200,7 +213,8 @@ impl Granted {
             Hold { name: self.name, label: self.label, token: self.token, clock, lease, own };
         let hold = Arc::new(hold);
         let (release, released) = oneshot::channel();
-        let keeper = Keeper { claim: self.claim, hold: hold.clone(), term, backoff };
+        let keeper =
+            Keeper { claim: self.claim, hold: hold.clone(), term, asked: self.asked, backoff };
         tokio::spawn(keeper.run(released));
         Guard { hold, keeper: Some(release) }
     }
@@ -227,34 +241,45 @@ impl Keeper {
 
     /// Asks again whenever that is worthwhile, until the answer is that the lock is gone.
     async fn tend(&mut self) -> Loss {
+        let clock = self.hold.clock.clone();
         loop {
+            let due = self.term.map(|term| self.asked + term / 3);
             tokio::select! {
                 () = self.claim.changed() => {}
-                () = renewal(self.term) => {}
+                () = renewal(&*clock, due) => {}
             }
-            let clock = self.hold.clock.clone();
-            let asked = clock.now();
-            match self.claim.ask().await {
-                Ok(Standing::Held(grant)) if grant.token == self.hold.token => {
-                    self.backoff.reset();
-                    if let Term::Fixed(term) = grant.term {
-                        self.hold.lease.extend(clock.now(), asked + term);
+            // A question that failed is asked again: what made it worthwhile is not told twice, and
+            // another third of the term may be more than is left.
+            loop {
+                self.asked = clock.now();
+                match self.claim.ask().await {
+                    Ok(Standing::Held(grant)) if grant.token == self.hold.token => {
+                        self.prolong(&grant.term);
+                        break;
                     }
+                    // A life goes one way: a second grant to the same claim is a defect of the store.
+                    Ok(Standing::Held(_) | Standing::Waiting(_)) => return Loss::Usurped,
+                    Ok(Standing::Gone(loss)) => return loss,
+                    // An error proves nothing either way; the deadline decides.
+                    Err(_) => tokio::time::sleep(self.backoff.pause()).await,
                 }
-                // A life goes one way: a second grant to the same claim is a defect of the store.
-                Ok(Standing::Held(_) | Standing::Waiting(_)) => return Loss::Usurped,
-                Ok(Standing::Gone(loss)) => return loss,
-                // An error proves nothing either way; the deadline decides.
-                Err(_) => tokio::time::sleep(self.backoff.pause()).await,
             }
+        }
+    }
+
+    fn prolong(&mut self, term: &Term) {
+        self.backoff.reset();
+        if let Term::Fixed(term) = *term {
+            self.hold.lease.extend(self.hold.clock.now(), self.asked + term);
         }
     }
 }
 
-/// A third of the term leaves room for two attempts that fail.
-async fn renewal(term: Option<Duration>) {
-    match term {
-        Some(term) => tokio::time::sleep(term / 3).await,
+/// Two thirds of the term are left for attempts that fail. Counted from when the last question was
+/// sent, as the term is: its answer may have come late.
+async fn renewal(clock: &dyn Clock, due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(clock, due).await,
         None => std::future::pending().await,
     }
 }

@@ -11,7 +11,6 @@ use crate::name::Name;
 use crate::token::Token;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::Notify;
@@ -34,6 +33,8 @@ struct Place {
     token: Token,
     since: SystemTime,
     turn: Arc<Notify>,
+    /// Ends when the place is taken away.
+    lease: Lease,
 }
 
 impl Memory {
@@ -44,9 +45,9 @@ impl Memory {
 
     /// Removes every place from a line, as an operator would who deletes nodes by hand.
     pub fn clear(&self, name: &Name) {
-        let line = self.lock().lines.remove(name).unwrap_or_default();
-        for place in line {
-            place.turn.notify_one();
+        let mut lines = self.lock();
+        for place in lines.lines.remove(name).unwrap_or_default() {
+            place.take_away(Loss::Removed);
         }
     }
 
@@ -56,16 +57,24 @@ impl Memory {
     }
 }
 
+impl Place {
+    /// Tells the claim, while the lines are locked: a holder must know before the next one can.
+    fn take_away(&self, loss: Loss) {
+        self.lease.end(loss);
+        self.turn.notify_one();
+    }
+}
+
 impl Lines {
-    fn enter(&mut self, request: &Request, turn: &Arc<Notify>) {
+    fn enter(&mut self, request: &Request, turn: &Arc<Notify>, lease: &Lease) {
         self.last_token += 1;
-        let token = NonZeroU64::new(self.last_token).unwrap_or(NonZeroU64::MIN);
-        let Some(token) = Token::new(token.get()) else { unreachable!("not zero") };
+        let Some(token) = Token::new(self.last_token) else { unreachable!("counted from one") };
         self.lines.entry(request.name.clone()).or_default().push(Place {
             request: request.clone(),
             token,
             since: SystemTime::now(),
             turn: turn.clone(),
+            lease: lease.clone(),
         });
     }
 
@@ -129,7 +138,12 @@ impl Backend for Memory {
         Some(self)
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        let mut lines = self.lock();
+        for place in std::mem::take(&mut lines.lines).into_values().flatten() {
+            place.take_away(Loss::SessionEnded);
+        }
+    }
 }
 
 #[async_trait]
@@ -157,10 +171,12 @@ impl Claim for MemoryClaim {
     async fn ask(&mut self) -> Result<Standing, Error> {
         let mut lines = self.memory.lock();
         if !std::mem::replace(&mut self.entered, true) {
-            lines.enter(&self.request, &self.turn);
+            lines.enter(&self.request, &self.turn, &self.lease);
         }
         Ok(match lines.standing(&self.request) {
-            None => Standing::Gone(Loss::Removed),
+            None => {
+                Standing::Gone(self.lease.loss(Instant::from_nanos(0)).unwrap_or(Loss::Removed))
+            }
             Some((Admission::Granted, token, _)) => {
                 Standing::Held(Grant { token, term: Term::Session(self.lease.clone()) })
             }
