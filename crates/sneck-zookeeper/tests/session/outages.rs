@@ -230,7 +230,9 @@ async fn a_follower_cut_off_from_its_leader() {
     assert!(soon(observer.exists("/with-all")).await.unwrap().is_some());
     assert_eq!(kept.loss(SystemClock.now()), None);
 
-    ensemble.heal(follower).await;
+    // Led to a server that knows, the other learns that it is over.
+    proxy.retarget(ensemble.addr(leader));
+    proxy.reset_all();
     assert_eq!(ended(&alone).await, End::Expired);
 }
 
