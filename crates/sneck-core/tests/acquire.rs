@@ -135,7 +135,7 @@ async fn try_returns_although_leaving_hangs() {
 async fn a_missing_wake_up_costs_time_only() {
     let script = Script::new([waiting(), waiting(), held(1, secs(60))]);
     let locker = script.locker().with_limits(limits(secs(8), secs(10), ms(250)));
-    locker.acquire(request(), Patience::Forever).await.unwrap().unwrap();
+    drop(locker.acquire(request(), Patience::Forever).await.unwrap().unwrap());
     let asks = script.times("ask");
     for pause in [asks[1] - asks[0], asks[2] - asks[1]] {
         assert!(pause >= secs(4) && pause <= ms(8_001), "{asks:?}");
@@ -147,7 +147,7 @@ async fn a_wake_up_is_a_hint() {
     let script = Script::new([waiting(), waiting(), waiting(), held(1, secs(60))]);
     let script = script.changes([ms(10), ms(20), ms(30)]);
     let locker = script.locker().with_limits(patient());
-    locker.acquire(request(), Patience::Forever).await.unwrap().unwrap();
+    drop(locker.acquire(request(), Patience::Forever).await.unwrap().unwrap());
     assert_eq!(script.times("ask"), [ms(0), ms(10), ms(30), ms(60)]);
 }
 
@@ -165,7 +165,7 @@ async fn trouble_is_waited_out_with_growing_pauses_and_told() {
         });
     };
     let locker = script.locker().with_limits(patient());
-    locker.acquire_with(request(), Patience::Forever, &progress).await.unwrap().unwrap();
+    drop(locker.acquire_with(request(), Patience::Forever, &progress).await.unwrap().unwrap());
     assert_eq!(*seen.lock().unwrap(), "ttttw");
     let asks = script.times("ask");
     for (index, length) in [50, 100, 200, 400].into_iter().enumerate() {
