@@ -65,6 +65,8 @@ pub(crate) struct WaitArgs {
     #[arg(short, long, conflicts_with = "wait")]
     pub(crate) nonblock: bool,
     /// Wait at most this long, such as 30s or 2m; a bare number is seconds
+    ///
+    /// Counted from when the store has answered, however often the place in line is lost.
     #[arg(short, long, value_name = "DUR", value_parser = duration)]
     pub(crate) wait: Option<Duration>,
     /// The exit code when the lock is not had in time
@@ -231,6 +233,10 @@ What the command sees:
   SNECK_OWNER   who holds the lock, as user@host:pid
   SNECK_SERVER  where the lock is, without credentials
   Standard input, output and error are those of sneck.
+
+Waiting:
+  On a terminal one line says who holds the lock and how many are ahead. When the place in line is
+  lost, because the session ended while the machine slept or the network was away, sneck asks again.
 
 Signals:
   The command runs in a process group of its own. INT, TERM, HUP, QUIT, USR1, USR2, CONT and TSTP

@@ -46,8 +46,10 @@ pub(crate) fn server(option: Option<&str>, printer: &Printer) -> Result<ServerUr
     let url = config.server.ok_or_else(no_server)?;
     let url = take(&url, &path.display().to_string(), printer)?;
     if url.has_credentials() && is_readable_by_others(&path) {
-        printer.say(&format!("{path:?} holds a password and can be read by other users"));
-        printer.say(&format!("hint: chmod 600 {path:?}").replacen("sneck: ", "", 1));
+        printer.warn(
+            &format!("{path:?} holds a password and can be read by other users"),
+            &format!("chmod 600 {path:?}"),
+        );
     }
     Ok(url)
 }

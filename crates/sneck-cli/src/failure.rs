@@ -73,6 +73,11 @@ impl Failure {
 impl From<sneck::Error> for Failure {
     fn from(error: sneck::Error) -> Self {
         let failure = Failure::new(exit::of_error(error.kind()), error.to_string());
-        Failure { hint: error.hint().map(str::to_owned), ..failure }
+        let doctor = "`sneck doctor` examines the servers";
+        let hint = match error.hint() {
+            None if failure.code == exit::UNAVAILABLE => Some(doctor),
+            hint => hint,
+        };
+        Failure { hint: hint.map(str::to_owned), ..failure }
     }
 }

@@ -7,6 +7,7 @@
 mod args;
 mod child;
 mod config;
+mod doctor;
 mod entry;
 mod exec;
 mod exit;

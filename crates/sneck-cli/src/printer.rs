@@ -79,6 +79,13 @@ impl Printer {
         }
     }
 
+    /// Something worth changing, and how.
+    pub(crate) fn warn(&self, text: &str, hint: &str) {
+        if self.loudness >= Loudness::Normal {
+            self.talk(&[&format!("sneck: {text}"), &format!("hint: {hint}")]);
+        }
+    }
+
     /// Something for those who asked for details.
     pub(crate) fn detail(&self, text: &str) {
         if self.loudness >= Loudness::Verbose {

@@ -69,9 +69,14 @@ impl Store {
 
     /// The session timeout the servers have given us: what all periods of a lease are fractions of.
     /// `None` where locks do not depend on a session.
-    pub(crate) async fn session_timeout(&self) -> Option<Duration> {
-        let session = self.zookeeper.as_ref()?.session().await.ok()?;
-        Some(session.timeout())
+    ///
+    /// # Errors
+    /// When there is no session, and none can be had.
+    pub(crate) async fn session_timeout(&self) -> Result<Option<Duration>, Failure> {
+        match &self.zookeeper {
+            Some(zookeeper) => Ok(Some(zookeeper.session().await?.timeout())),
+            None => Ok(None),
+        }
     }
 
     /// Gives everything back, so that nobody has to wait for the session's time-out, and passes on what

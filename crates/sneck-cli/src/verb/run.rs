@@ -57,7 +57,12 @@ async fn run_on(
     let supervisor = Supervisor::start(&guard, signals, bounds, &args.command, &environment)?;
     match supervisor.run(printer).await? {
         End::Ended(code) => {
-            release(guard, printer).await;
+            tokio::select! {
+                // Who has no patience for a store that does not confirm leaves the rest to it.
+                biased;
+                _ = signals.ending() => {}
+                () = release(guard, printer) => {}
+            }
             Ok(code)
         }
         End::Lost(why) => Err(lost(name, &why)),
@@ -74,9 +79,16 @@ async fn ready(
     loop {
         let guard = wait.lock().await?;
         // Again, as the session may be another by now, with another timeout.
-        let bounds = bounds(store, args).await?;
-        if guard.remaining() > bounds.map_or(Duration::ZERO, |bounds| bounds.grace) {
-            return Ok((guard, bounds));
+        match bounds(store, args).await {
+            Ok(bounds) => {
+                let needed = bounds.map_or(Duration::ZERO, |bounds| bounds.grace);
+                if guard.remaining() > needed {
+                    return Ok((guard, bounds));
+                }
+            }
+            // The session has ended since, and with it the lock.
+            Err(failure) if failure.code() == exit::UNAVAILABLE => {}
+            Err(failure) => return Err(failure),
         }
         printer.say("the lock was lost before the command was started; asking again");
     }
@@ -84,7 +96,7 @@ async fn ready(
 
 /// How much notice the command gets.
 async fn bounds(store: &Store, args: &RunArgs) -> Result<Option<Bounds>, Failure> {
-    let Some(timeout) = store.session_timeout().await else { return Ok(None) };
+    let Some(timeout) = store.session_timeout().await? else { return Ok(None) };
     Bounds::new(timeout, args.grace).map(Some).map_err(|grace_max| {
         let text = format!(
             "--grace is longer than {}, a quarter of the session timeout, so the command would be \

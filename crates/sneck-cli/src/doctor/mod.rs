@@ -1,0 +1,6 @@
+//! The examination of ZooKeeper servers.
+
+pub(crate) mod check;
+pub(crate) mod ensemble;
+pub(crate) mod server;
+mod srvr;
