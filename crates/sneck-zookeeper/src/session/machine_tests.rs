@@ -647,10 +647,15 @@ fn silence_breaks_the_connection_whoever_it_is_that_waits() {
     assert_eq!(scene.on_time(), Ok(()));
     scene.pass(Duration::from_millis(1));
     assert_eq!(scene.on_time(), Err(Broken::Silent));
+    // What an earlier connection left unanswered says nothing about the next.
+    scene.disconnect();
+    scene.resume();
+    assert_eq!(scene.on_time(), Ok(()));
     // A proof, although pings are answered: the follower that is cut off from its leader.
     let mut scene = Scene::open();
     let mut proofs = 0;
     let broken = loop {
+        assert!(proofs < 3, "it asks without end");
         scene.now = scene.machine.alarm();
         if let Err(broken) = scene.on_time() {
             break broken;
