@@ -77,15 +77,27 @@ impl ZooKeeperClaim {
             return Err(Error::new(ErrorKind::Internal, "a step without a session"));
         };
         let answer = match step {
-            Step::Watch(path) => Answer::Watched(match session.get_data_watch(&path).await {
-                Ok((node, watch)) => {
-                    self.ahead = Some(watch);
-                    Ok(node)
-                }
-                Err(error) => Err(error),
-            }),
+            Step::Watch(path) => {
+                let watched = session.get_data_watch(&path);
+                // What the last watch has to tell is about another node, or no news.
+                self.ahead = None;
+                Answer::Watched(match watched.await {
+                    Ok((node, watch)) => {
+                        self.ahead = Some(watch);
+                        Ok(node)
+                    }
+                    Err(error) => Err(error),
+                })
+            }
             step => self.perform_unwatched(&session, step).await,
         };
+        if let Answer::Entered { created: Err(RequestError::Over { .. }), .. }
+        | Answer::ParentMade(Err(RequestError::Over { .. })) = &answer
+        {
+            // A session that is being closed takes no requests although it is not over yet. The next
+            // step wants another session, so wait until there can be one.
+            session_over(Some(&session)).await;
+        }
         match &mut self.seat {
             Ok(seat) => seat.on(answer),
             Err(error) => Err(error.clone()),
@@ -217,7 +229,7 @@ impl Claim for ZooKeeperClaim {
                 if let (Some(seat), Some(event)) = (seat, event)
                     && event.kind == EventKind::Deleted
                 {
-                    seat.ahead_left();
+                    seat.deleted(&event.path);
                 }
             }
             () = own_removed => {

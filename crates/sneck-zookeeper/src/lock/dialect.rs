@@ -63,8 +63,13 @@ impl Dialect {
         let (_, number) = match self {
             Dialect::Curator => child.rsplit_once("lock-")?,
         };
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        let is_number = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        // Servers pad to ten characters, the sign included.
+        let (digits, width) = match number.strip_prefix('-') {
+            Some(digits) => (digits, 9..=10),
+            None => (number, 10..=10),
+        };
+        let is_number =
+            width.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| number.parse().ok().map(Sequence)).flatten()
     }
 }
@@ -85,6 +90,7 @@ mod tests {
             ("lock-2147483647", i32::MAX),
             ("_c_x-lock--2147483648", i32::MIN),
             ("block-lock-lock--0000000001", -1),
+            ("lock--000000001", -1),
         ] {
             assert_eq!(sequence(child), Some(Sequence(number)), "{child}");
         }
@@ -98,6 +104,8 @@ mod tests {
             "lock-",
             "lock-1",
             "lock-00000000001",
+            "lock-000000001",
+            "lock--00000001",
             "lock-000000000x",
             "lock-+000000001",
             "lock-9999999999",

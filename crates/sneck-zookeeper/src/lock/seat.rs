@@ -12,7 +12,7 @@
 //! the claim's id. The lock recipe is that of ZooKeeper's documentation ("Recipes and Solutions: Locks")
 //! with the naming of Apache Curator's protected mode.
 
-use super::dialect::{Dialect, ForeignPolicy};
+use super::dialect::{Dialect, ForeignPolicy, Sequence};
 use super::{failure, path};
 use crate::error::RequestError;
 use crate::session::{Created, Node};
@@ -74,9 +74,9 @@ pub(crate) enum Next {
     Done(Spot),
 }
 
-/// How often the nodes above are made again before it is taken for a fault. Containers are deleted at
-/// most once per check of the servers (a minute), so more than a few times is not bad luck.
-const PARENTS_MADE_MAX: u32 = 16;
+/// How many more nodes are made above ours than there are, before it is taken for a fault. Containers
+/// are deleted at most once per check of the servers (a minute), so more than a few is not bad luck.
+const PARENTS_MADE_AGAIN_MAX: usize = 16;
 
 /// A place in line. See the module's text.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(crate) struct Seat {
     phase: Phase,
     /// Nodes above that are to be made, the highest last.
     missing: Vec<String>,
-    parents_made: u32,
+    parents_made: usize,
     /// Nodes of ours that should not be there.
     ghosts: Vec<String>,
     /// Something hinted that our node is gone.
@@ -177,9 +177,18 @@ impl Seat {
 
     // ----- what happened meanwhile -----
 
-    /// The node ahead of ours was deleted. When it was the only one, ours is first: every place ahead
-    /// was there before ours, so it was in the list that ours was in.
-    pub(crate) fn ahead_left(&mut self) {
+    /// This node was deleted. When it was the one ahead of ours, and the only one, ours is first: every
+    /// place ahead was there before ours, so it was in the list that ours was in. A node that was ahead
+    /// of ours in an earlier list says nothing.
+    pub(crate) fn deleted(&mut self, path: &str) {
+        if let Phase::Seated(Seated { rank: Rank::Behind { child, .. }, .. }) = &self.phase
+            && path == self.child_path(child)
+        {
+            self.ahead_left();
+        }
+    }
+
+    fn ahead_left(&mut self) {
         if let Phase::Seated(seated) = &mut self.phase
             && let Rank::Behind { places, .. } = &seated.rank
         {
@@ -278,11 +287,6 @@ impl Seat {
             Ok(created) => created,
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
                 self.phase = Phase::Nowhere;
-                self.parents_made += 1;
-                if self.parents_made > PARENTS_MADE_MAX {
-                    let text = "the nodes above the lock vanish as fast as they are made";
-                    return Err(Error::new(ErrorKind::Unavailable, text));
-                }
                 self.missing.push(self.dir.clone());
                 return Ok(None);
             }
@@ -290,13 +294,14 @@ impl Seat {
         };
         let name = created.path.rsplit('/').next().unwrap_or_default().to_owned();
         self.sit(name, created.stat.czxid)?;
-        match children {
-            Ok(children) => self.judge(&children),
-            Err(error) => self.retry(&error, "listing the line"),
-        }
+        self.on_listed(children)
     }
 
     fn on_create_failed(&mut self, error: &RequestError) -> Result<Option<Spot>, Error> {
+        if error.code() == Some(ErrorCode::NODE_EXISTS) {
+            // Only an earlier create of ours, taken for lost, can have made it.
+            return Ok(None);
+        }
         if !error.may_have_been_applied() {
             self.phase = Phase::Nowhere;
             if matches!(error, RequestError::Over { .. }) {
@@ -309,19 +314,11 @@ impl Seat {
 
     fn sit(&mut self, name: String, czxid: i64) -> Result<(), Error> {
         let token = u64::try_from(czxid).ok().and_then(Token::new);
-        let (Some(token), Some(sequence)) = (token, self.dialect.sequence(&name)) else {
+        let (Some(token), Some(_)) = (token, self.dialect.sequence(&name)) else {
             let text = format!("the server made a node {name:?} with czxid {czxid}");
             return Err(Error::new(ErrorKind::Protocol, text).with_unknown_outcome());
         };
         self.phase = Phase::Seated(Seated { name, token, rank: Rank::Unknown });
-        if sequence.is_exhausted() {
-            let text = "the server's counter for this line is used up, so places have no order";
-            let hint = format!(
-                "when nobody is in line, delete the node {}; it will be made again with a new counter",
-                self.dir
-            );
-            return Err(Error::new(ErrorKind::Refused, text).with_hint(hint));
-        }
         Ok(())
     }
 
@@ -332,6 +329,12 @@ impl Seat {
         match made {
             Ok(()) | Err(RequestError::Refused(ErrorCode::NODE_EXISTS)) => {
                 self.missing.pop();
+                self.parents_made += 1;
+                if self.parents_made > self.dir.matches('/').count() + PARENTS_MADE_AGAIN_MAX {
+                    (self.parents_made, self.missing) = (0, Vec::new());
+                    let text = "the nodes above the lock vanish as fast as they are made";
+                    return Err(Error::new(ErrorKind::Unavailable, text));
+                }
             }
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => match path::parent(parent) {
                 Some(above) => self.missing.push(above.to_owned()),
@@ -411,15 +414,18 @@ impl Seat {
     /// Finds our rank in a list of the lock's children.
     fn judge(&mut self, children: &[String]) -> Result<Option<Spot>, Error> {
         let Phase::Seated(seated) = &mut self.phase else { return Ok(None) };
+        // A create that was taken for lost may still have come through, after we looked.
+        let is_ghost = |child: &&String| child.starts_with(&self.prefix) && **child != seated.name;
+        self.ghosts = children.iter().filter(is_ghost).cloned().collect();
         if !children.contains(&seated.name) {
             self.phase = Phase::Gone(Loss::Removed);
             return Ok(None);
         }
-        // A create that was taken for lost may still have come through, after we looked.
-        let is_ghost = |child: &&String| child.starts_with(&self.prefix) && **child != seated.name;
-        self.ghosts = children.iter().filter(is_ghost).cloned().collect();
         if !self.ghosts.is_empty() {
             return Ok(None);
+        }
+        if self.dialect.sequence(&seated.name).is_none_or(Sequence::is_exhausted) {
+            return Err(exhausted(&self.dir));
         }
         let line = line(self.dialect, self.foreign, children, &seated.name)
             .map_err(|child| foreign(&self.dir, child))?;
@@ -534,6 +540,13 @@ pub(crate) fn line<'a>(
     }
     foreign.extend(places.into_iter().map(|(_, child)| child));
     Ok(foreign)
+}
+
+fn exhausted(dir: &str) -> Error {
+    let text = "the server's counter for this line is used up, so places have no order";
+    Error::new(ErrorKind::Refused, text).with_hint(format!(
+        "when nobody is in line, delete the node {dir}; it will be made again with a new counter"
+    ))
 }
 
 fn foreign(dir: &str, child: &str) -> Error {
