@@ -32,6 +32,7 @@ pub struct Builder {
     pub(super) heap_mb: u32,
     pub(super) properties: Vec<(String, String)>,
     pub(super) counters: Vec<(String, i32)>,
+    pub(super) optimised: bool,
 }
 
 impl Builder {
@@ -53,6 +54,7 @@ impl Builder {
             // outlives the process, and a sync of the disk would only slow every test down.
             properties: vec![("zookeeper.forceSync".to_owned(), "no".to_owned())],
             counters: Vec::new(),
+            optimised: false,
         }
     }
 
@@ -127,6 +129,13 @@ impl Builder {
     /// Makes every write wait for the disk, as in production. For measurements.
     pub fn sync_to_disk(self) -> Builder {
         self.property("zookeeper.forceSync", "yes")
+    }
+
+    /// Lets the JVM use all of its compilers, as in production. It starts no faster and takes many
+    /// requests to become quick. For measurements.
+    pub fn optimised(mut self) -> Builder {
+        self.optimised = true;
+        self
     }
 
     /// The digest of the superuser, as `super:` and the base64 of the SHA-1 of `super:password`.

@@ -148,8 +148,7 @@ fn hosts(index: usize, nodes: usize) -> String {
 
 fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
-        // A test server lives for seconds: the first compiler and a plain collector start soonest.
-        "-XX:TieredStopAtLevel=1",
+        // A test server lives for seconds: a plain collector starts soonest.
         "-XX:+UseSerialGC",
         "-Xshare:auto",
         // Else each JVM killed with -9 leaves a file in the temporary folder.
@@ -160,6 +159,10 @@ fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
     ]
     .map(OsString::from)
     .into();
+    if !builder.optimised {
+        // As does the first compiler.
+        args.push("-XX:TieredStopAtLevel=1".into());
+    }
     args.push(format!("-Xmx{}m", builder.heap_mb).into());
     args.push(prefixed("-Dlogback.configurationFile=", folder.join("logback.xml")));
     if builder.links {
