@@ -52,6 +52,9 @@ pub struct SessionLimits {
     pub in_flight_max: usize,
     /// Requests that wait for the wire. 100,000; one more fails at once.
     pub queue_max: usize,
+    /// Bytes of requests that wait for the wire. 64 MiB; a request that would make it more fails at
+    /// once.
+    pub queue_bytes_max: usize,
     /// Bytes of one request. 1,048,575, the servers' own default (`jute.maxbuffer`); a larger one
     /// would cost the connection.
     pub request_bytes_max: usize,
@@ -66,6 +69,7 @@ impl Default for SessionLimits {
         SessionLimits {
             in_flight_max: 1_000,
             queue_max: 100_000,
+            queue_bytes_max: 64 << 20,
             request_bytes_max: sneck_wire::MAX_FRAME_DEFAULT,
             reply_bytes_max: 16 << 20,
             events_max: 1_024,

@@ -20,9 +20,9 @@ use crate::options::{SessionLimits, SessionOptions};
 use bytes::{Bytes, BytesMut};
 use sneck_core::{Instant, Lease, Loss};
 use sneck_wire::{
-    AddWatchMode, ConnectReply, ConnectRequest, ErrorCode, FrameDecoder, MultiOp, OpCode, Reply,
-    ReplyHeader, Request, Secret, WatchedEvent, decode_reply_header, encode_frame, encode_request,
-    jute::Reader, xid,
+    AddWatchMode, ConnectReply, ConnectRequest, ErrorCode, FrameDecoder, MultiOp, NewNode, OpCode,
+    Reply, ReplyHeader, Request, Secret, WatchedEvent, decode_reply_header, encode_frame,
+    encode_request, jute::Reader, xid,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -118,6 +118,7 @@ pub(crate) struct Machine {
     zxid_seen: i64,
     xid_last: i32,
     queue: VecDeque<Queued>,
+    queue_bytes: usize,
     in_flight: VecDeque<InFlight>,
     watches: Watches,
     lease: Lease,
@@ -150,6 +151,7 @@ impl Machine {
             zxid_seen: 0,
             xid_last: 0,
             queue: VecDeque::new(),
+            queue_bytes: 0,
             in_flight: VecDeque::new(),
             watches: Watches::default(),
             lease: Lease::new(Instant::from_nanos(0)),
@@ -286,11 +288,13 @@ impl Machine {
     }
 
     fn put(&mut self, now: Instant, request: &Request, asked: Asked) -> Result<(), RequestError> {
+        // Before it is encoded: nobody should pay for a copy of what cannot be sent.
+        self.check_size(payload(request))?;
         if self.has_room() && self.queue.is_empty() {
             let start = self.outgoing.len();
             let xid = self.next_xid();
             encode_request(&mut self.outgoing, xid, request);
-            if let Err(error) = self.check_size(self.outgoing.len() - start) {
+            if let Err(error) = self.check_size(self.outgoing.len() - start - LENGTH_BYTES) {
                 self.outgoing.truncate(start);
                 return Err(error);
             }
@@ -299,14 +303,19 @@ impl Machine {
         }
         let mut frame = BytesMut::new();
         encode_request(&mut frame, 0, request);
-        self.check_size(frame.len())?;
+        self.check_size(frame.len() - LENGTH_BYTES)?;
+        if request.op() != OpCode::CloseSession
+            && self.queue_bytes + frame.len() > self.limits.queue_bytes_max
+        {
+            return Err(RequestError::QueueFull);
+        }
+        self.queue_bytes += frame.len();
         self.queue.push_back(Queued { frame, asked });
         Ok(())
     }
 
-    fn check_size(&self, frame_bytes: usize) -> Result<(), RequestError> {
-        // The four bytes of the length do not count.
-        let (bytes, bytes_max) = (frame_bytes - 4, self.limits.request_bytes_max);
+    fn check_size(&self, bytes: usize) -> Result<(), RequestError> {
+        let bytes_max = self.limits.request_bytes_max;
         if bytes > bytes_max { Err(RequestError::TooLarge { bytes, bytes_max }) } else { Ok(()) }
     }
 
@@ -329,6 +338,7 @@ impl Machine {
     fn pump(&mut self, now: Instant) {
         while self.has_room() {
             let Some(Queued { mut frame, asked }) = self.queue.pop_front() else { return };
+            self.queue_bytes -= frame.len();
             let xid = self.next_xid();
             frame[4..8].copy_from_slice(&xid.to_be_bytes());
             self.outgoing.extend_from_slice(&frame);
@@ -417,6 +427,7 @@ impl Machine {
         };
         self.in_flight.drain(..).for_each(|one| over(one.asked, true));
         self.queue.drain(..).for_each(|one| over(one.asked, false));
+        self.queue_bytes = 0;
         self.watches.clear();
     }
 
@@ -705,6 +716,33 @@ pub(crate) struct Watching<E> {
 /// The request whose answer proves that the quorum holds our session: a transaction that changes nothing.
 pub(crate) fn proof_request() -> Request {
     Request::Multi(vec![MultiOp::Check { path: "/".into(), version: -1 }])
+}
+
+/// The length that stands before each frame, and is no part of its size.
+const LENGTH_BYTES: usize = 4;
+
+/// The bytes of data in a request, which are all that can make it large beyond measure.
+fn payload(request: &Request) -> usize {
+    let of_node = |node: &NewNode| node.data.as_ref().map_or(0, Bytes::len);
+    match request {
+        Request::Create(node)
+        | Request::Create2(node)
+        | Request::CreateContainer(node)
+        | Request::CreateTtl { node, .. } => of_node(node),
+        Request::SetData { data, .. } => data.as_ref().map_or(0, Bytes::len),
+        Request::Multi(ops) => ops
+            .iter()
+            .map(|op| match op {
+                MultiOp::Create(node)
+                | MultiOp::Create2(node)
+                | MultiOp::CreateContainer(node)
+                | MultiOp::CreateTtl { node, .. } => of_node(node),
+                MultiOp::SetData { data, .. } => data.as_ref().map_or(0, Bytes::len),
+                MultiOp::Delete { .. } | MultiOp::Check { .. } => 0,
+            })
+            .sum(),
+        _ => 0,
+    }
 }
 
 fn encode_auth(out: &mut BytesMut, credentials: &Credentials) {

@@ -534,6 +534,36 @@ fn the_window_and_the_queue_are_bounded() {
 }
 
 #[test]
+fn the_queue_is_bounded_in_bytes_too() {
+    let mut scene = Scene::open_with(|options| {
+        options.limits.in_flight_max = 1;
+        options.limits.queue_bytes_max = 2_000;
+    });
+    let _on_the_way = scene.submit(&get("/a"));
+    let _waits = scene.submit(&set_data("/b", 1_500));
+    let full = scene.machine.submit(scene.now, &set_data("/c", 1_500));
+    assert_eq!(full.err(), Some(RequestError::QueueFull));
+    let _small = scene.submit(&get("/d"));
+    scene.sent();
+    scene.answer(1, Ok(&data())).unwrap();
+    let _fits_again = scene.submit(&set_data("/c", 1_500));
+}
+
+#[test]
+fn data_beyond_measure_is_refused_before_it_is_copied() {
+    let mut scene = Scene::open_with(|options| options.limits.request_bytes_max = 100);
+    let op = |bytes| MultiOp::SetData {
+        path: "/a".into(),
+        data: Some(Bytes::from(vec![0; bytes])),
+        version: -1,
+    };
+    let request = Request::Multi(vec![op(60), op(60)]);
+    let too_large = Some(RequestError::TooLarge { bytes: 120, bytes_max: 100 });
+    assert_eq!(scene.machine.submit(scene.now, &request).err(), too_large);
+    assert!(scene.sent_requests().is_empty());
+}
+
+#[test]
 fn a_proof_does_not_wait_for_the_window() {
     let mut scene = Scene::open_with(|options| options.limits.in_flight_max = 1);
     scene.pass(secs(5));

@@ -219,9 +219,17 @@ fn check(options: &SessionOptions) -> Result<(), ConnectError> {
     if !TIMEOUTS.contains(&options.timeout) {
         return invalid("the session timeout must be between 1 ms and a day");
     }
-    let SessionLimits { in_flight_max, queue_max, request_bytes_max, reply_bytes_max, events_max } =
-        options.limits;
-    if [in_flight_max, queue_max, request_bytes_max, reply_bytes_max, events_max].contains(&0) {
+    let SessionLimits {
+        in_flight_max,
+        queue_max,
+        queue_bytes_max,
+        request_bytes_max,
+        reply_bytes_max,
+        events_max,
+    } = options.limits;
+    let counts = [in_flight_max, queue_max, events_max];
+    let sizes = [queue_bytes_max, request_bytes_max, reply_bytes_max];
+    if counts.contains(&0) || sizes.contains(&0) {
         return invalid("a limit of 0 leaves nothing that could be done");
     }
     if !options.chroot.is_empty()
