@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 
 /// What holds for every subcommand.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where the locks are, such as zk://zk1,zk2,zk3/apps
     ///

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -24,6 +25,7 @@ struct Terminal {
     ours: File,
     child: Child,
     shown: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -43,13 +45,13 @@ impl Terminal {
         let ours = File::from(ours);
         let shown = Arc::new(Mutex::new(String::new()));
         let (mut source, sink) = (ours.try_clone().unwrap(), shown.clone());
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
             while let Ok(length @ 1..) = source.read(&mut buffer) {
                 sink.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
             }
         });
-        Terminal { ours, child, shown }
+        Terminal { ours, child, shown, reader }
     }
 
     fn shown(&self) -> String {
@@ -78,6 +80,8 @@ impl Terminal {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // Reading fails once nobody has the other side open any more.
+        until("all has been read", || self.reader.is_finished());
         (status.unwrap().code(), self.shown())
     }
 }
@@ -101,7 +105,7 @@ async fn waiting_shows_place_and_holder_and_ctrl_c_leaves() {
     let mut terminal = Terminal::run(&url, [SNECK, "run", "a", "--", "echo", "never"]);
     terminal.until_shows("waiting for \"a\", next in line, held by tester at ");
     until_in_line(&url, "a", 2);
-    let mut second = Terminal::run(&url, [SNECK, "run", "a", "--", "echo", "second"]);
+    let second = Terminal::run(&url, [SNECK, "run", "a", "--", "echo", "second"]);
     // The one ahead is not the holder, so the holder has been looked up.
     second.until_shows("waiting for \"a\", 2 ahead, held by tester at ");
     second.until_shows("running sneck hold");
@@ -109,7 +113,6 @@ async fn waiting_shows_place_and_holder_and_ctrl_c_leaves() {
     let (code, shown) = terminal.ends();
     assert_eq!(code, Some(130), "{shown:?}");
     assert!(!shown.contains("never\r") && shown.ends_with("\r\x1b[K"), "cleared: {shown:?}");
-    second.press("typed ahead");
     holder.signal(Signal::TERM);
     let (code, shown) = second.ends();
     assert_eq!(code, Some(0), "{shown:?}");
