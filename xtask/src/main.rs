@@ -1,7 +1,9 @@
-//! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask tidy`.
+//! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
+//! `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
+mod bench;
 mod servers;
 mod talk;
 mod test;
@@ -26,6 +28,8 @@ enum Verb {
     Test(test::Arguments),
     /// Start real servers, print where they are, and end them with this process.
     Servers(servers::Arguments),
+    /// Measure what a lock costs on a real ZooKeeper, beside a bare socket.
+    Bench(bench::Arguments),
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
     Tidy,
 }
@@ -35,6 +39,7 @@ async fn main() -> ExitCode {
     let well = match Arguments::parse().verb {
         Verb::Test(arguments) => test::run(&arguments).await,
         Verb::Servers(arguments) => servers::run(&arguments).await,
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::workspace::cargo;
 
 /// For each crate, those it may use. A crate that is not named here may not be in the workspace.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("sneck-core", &[]),
     ("sneck-wire", &[]),
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
@@ -14,6 +14,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("sneck-cli", &["sneck"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),
     ("sneck-e2e", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
+    ("sneck-bench", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
     ("xtask", &["sneck-testkit"]),
 ];
 

@@ -1,0 +1,118 @@
+//! What is printed and what is written.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::figure::Figure;
+use crate::traffic::Traffic;
+
+/// How the servers run, for people.
+const CONFIGURATION: &str = "one standalone server on loopback, tick 2 s, heap 1 GiB, serial collector; \
+                             clients and server share the processors";
+
+/// Everything that was measured.
+#[derive(Debug)]
+pub(crate) struct Report {
+    quick: bool,
+    machine: Value,
+    figures: Vec<Figure>,
+    pub(crate) traffic: Option<Traffic>,
+    took: Duration,
+    load_after: String,
+}
+
+impl Report {
+    pub(crate) fn new(quick: bool, machine: Value) -> Report {
+        Report {
+            quick,
+            machine,
+            figures: Vec::new(),
+            traffic: None,
+            took: Duration::ZERO,
+            load_after: String::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, figures: Vec<Figure>) {
+        self.figures.extend(figures);
+    }
+
+    pub(crate) fn finish(&mut self, took: Duration, load_after: String) {
+        (self.took, self.load_after) = (took, load_after);
+    }
+
+    /// Writes everything, every round too, and says where.
+    pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let file = folder.join(if self.quick { "zookeeper-quick.json" } else { "zookeeper.json" });
+        let json = json!({
+            "quick": self.quick,
+            "machine": self.machine,
+            "configuration": CONFIGURATION,
+            "seconds": self.took.as_secs_f64(),
+            "load_after": self.load_after,
+            "figures": self.figures.iter().map(Figure::to_json).collect::<Vec<_>>(),
+            "wire": self.traffic.as_ref().map(Traffic::to_json),
+        });
+        std::fs::write(&file, format!("{json:#}\n"))?;
+        Ok(file)
+    }
+
+    /// In Markdown.
+    pub(crate) fn table(&self) -> String {
+        let mut table = String::new();
+        self.put_table(&mut table).expect("writing to a string");
+        table
+    }
+
+    fn put_table(&self, out: &mut String) -> std::fmt::Result {
+        let of = |key: &str| self.machine[key].as_str().unwrap_or_default().to_owned();
+        let processors = &self.machine["processors"];
+        writeln!(
+            out,
+            "sneck {}, ZooKeeper {}, {}, {}",
+            of("sneck"),
+            of("zookeeper"),
+            of("java"),
+            of("rustc")
+        )?;
+        writeln!(out, "{processors} x {}, {}", of("processor"), of("system"))?;
+        writeln!(out, "{CONFIGURATION}")?;
+        let (before, after) = (of("load_before"), &self.load_after);
+        let rounds = self.figures.first().map_or(0, |figure| figure.rounds.len());
+        let took = self.took.as_secs_f64();
+        writeln!(out, "load average {before} before and {after} after {took:.0} s")?;
+        writeln!(
+            out,
+            "the ratio is the median of {rounds} rounds, in which both sides take turns\n"
+        )?;
+        writeln!(out, "| what | server | ours | theirs | unit | ours | theirs | ratio | 95 % |")?;
+        writeln!(out, "|---|---|---|---|---|--:|--:|--:|--:|")?;
+        for figure in &self.figures {
+            let (ours, theirs) = (figure.ours_median(), figure.theirs_median());
+            let ratio = match figure.is_too_noisy() {
+                true => "too noisy to tell".to_owned(),
+                false => format!("{:.2}", figure.ratio()),
+            };
+            let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
+            let (low, high) = figure.interval();
+            write!(out, "| {what} | {scene} | {our_name} | {their_name} | {unit} ")?;
+            writeln!(out, "| {ours:.0} | {theirs:.0} | {ratio} | {low:.2} to {high:.2} |")?;
+        }
+        self.traffic.as_ref().map_or(Ok(()), |traffic| put_traffic(traffic, out))
+    }
+}
+
+fn put_traffic(traffic: &Traffic, out: &mut String) -> std::fmt::Result {
+    let (each, locks) = (traffic.requests_each(), traffic.locks());
+    let by_op: Vec<String> =
+        traffic.by_op().iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let (up, down) = traffic.bytes_each();
+    writeln!(out)?;
+    writeln!(out, "On the wire, for each of {locks} locks with its unlock: {each} requests")?;
+    writeln!(out, "({}), {up:.1} bytes to the server, {down:.1} bytes back.", by_op.join(", "))
+}
