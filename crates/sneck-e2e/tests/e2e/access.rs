@@ -97,3 +97,19 @@ async fn a_lock_over_tls_trusts_only_the_right_authority_and_host() {
     let ca = &wrong.tls().expect("it was asked for").ca;
     assert_eq!(kind(url(&wrong.secure_connect_string(), ca)).await, ErrorKind::Denied);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_server_gives_no_session_and_says_what_may_be_wrong() {
+    let builder = Builder::new(Version::V3_9).nodes(3).links(true);
+    let ensemble = or_skip!(builder.property("readonlymode.enabled", "true").start().await);
+    let follower = ensemble.followers().await[0];
+    ensemble.isolate(follower).await;
+    crate::support::until("the server has become read-only", async || {
+        ensemble.four_letter(follower, "isro").await.trim() == "ro"
+    })
+    .await;
+    let url = format!("zk://{}/ro?connect-timeout=2s", ensemble.addr(follower));
+    let error = sneck::connect(&url).await.expect_err("locks need a server that writes");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("read-only"), "{error}");
+}
