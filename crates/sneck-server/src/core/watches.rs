@@ -1,0 +1,327 @@
+//! Who watches what.
+//!
+//! There are two tables, one about nodes and their data, one about lists of children. In each, a
+//! connection has at most one entry per path, with up to three modes; whatever happens there, it is
+//! told once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use sneck_wire::{AddWatchMode, WatcherKind};
+
+use super::ConnectionId;
+use super::tree::{key, parent_of};
+
+/// How a watch is set, as a set of bits: one connection can have several on one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Modes(u8);
+
+impl Modes {
+    /// Gone with the first event.
+    pub(crate) const ONE_SHOT: Self = Self(1);
+    /// There until removed.
+    pub(crate) const PERSISTENT: Self = Self(2);
+    /// There until removed, for everything below the node too.
+    pub(crate) const RECURSIVE: Self = Self(4);
+    const ALL: Self = Self(7);
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// All watches of all connections. They do not outlive the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    nodes: Table,
+    lists: Table,
+}
+
+impl Watches {
+    /// Watches a node: its creation, deletion and data.
+    pub(crate) fn watch_node(&mut self, connection: ConnectionId, path: &str) {
+        self.nodes.add(connection, path, Modes::ONE_SHOT);
+    }
+
+    /// Watches a list of children.
+    pub(crate) fn watch_list(&mut self, connection: ConnectionId, path: &str) {
+        self.lists.add(connection, path, Modes::ONE_SHOT);
+    }
+
+    /// Sets a persistent watch.
+    pub(crate) fn watch_for_good(
+        &mut self,
+        connection: ConnectionId,
+        path: &str,
+        mode: AddWatchMode,
+    ) {
+        match mode {
+            AddWatchMode::Persistent => {
+                self.nodes.add(connection, path, Modes::PERSISTENT);
+                self.lists.add(connection, path, Modes::PERSISTENT);
+            }
+            // It is told of the node that came or went; the list of its parent would be the same
+            // news again.
+            AddWatchMode::PersistentRecursive => {
+                self.nodes.add(connection, path, Modes::RECURSIVE);
+            }
+        }
+    }
+
+    /// Whom to tell of something that happened to a node itself.
+    pub(crate) fn node_changed(&mut self, path: &str) -> Vec<ConnectionId> {
+        self.nodes.trigger(path)
+    }
+
+    /// Whom to tell that a list of children has changed.
+    pub(crate) fn list_changed(&mut self, path: &str) -> Vec<ConnectionId> {
+        self.lists.trigger(path)
+    }
+
+    /// Whom to tell that a node is gone. Who watched both the node and its list hears it once.
+    pub(crate) fn node_gone(&mut self, path: &str) -> Vec<ConnectionId> {
+        let mut told = self.nodes.trigger(path);
+        let others = self.lists.trigger(path);
+        if !others.is_empty() {
+            let already: HashSet<_> = told.iter().copied().collect();
+            told.extend(others.into_iter().filter(|other| !already.contains(other)));
+        }
+        told
+    }
+
+    /// Removes watches; whether there were any.
+    pub(crate) fn remove(
+        &mut self,
+        connection: ConnectionId,
+        path: &str,
+        kind: WatcherKind,
+    ) -> bool {
+        match kind {
+            WatcherKind::Children => self.lists.remove(connection, path, Modes::ONE_SHOT),
+            WatcherKind::Data => self.nodes.remove(connection, path, Modes::ONE_SHOT),
+            WatcherKind::Any => {
+                let list = self.lists.remove(connection, path, Modes::ALL);
+                self.nodes.remove(connection, path, Modes::ALL) || list
+            }
+        }
+    }
+
+    /// Whether there are such watches.
+    pub(crate) fn contains(&self, connection: ConnectionId, path: &str, kind: WatcherKind) -> bool {
+        match kind {
+            WatcherKind::Children => self.lists.has(connection, path, Modes::ONE_SHOT),
+            WatcherKind::Data => self.nodes.has(connection, path, Modes::ONE_SHOT),
+            WatcherKind::Any => {
+                self.lists.has(connection, path, Modes::ALL)
+                    || self.nodes.has(connection, path, Modes::ALL)
+            }
+        }
+    }
+
+    /// Forgets a connection.
+    pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.nodes.forget(connection);
+        self.lists.forget(connection);
+    }
+
+    /// How many watches there are.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len + self.lists.len
+    }
+
+    /// How many watches one connection has.
+    pub(crate) fn len_of(&self, connection: ConnectionId) -> usize {
+        let of = |table: &Table| table.by_connection.get(&connection).map_or(0, BTreeSet::len);
+        of(&self.nodes) + of(&self.lists)
+    }
+
+    /// How many connections and how many paths have watches.
+    pub(crate) fn spread(&self) -> (usize, usize) {
+        let connections: BTreeSet<_> = self.each().map(|(connection, _)| connection).collect();
+        let paths: BTreeSet<_> = self.each().map(|(_, path)| path).collect();
+        (connections.len(), paths.len())
+    }
+
+    /// Every connection with every path it watches; a path is named twice if it is in both tables.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (ConnectionId, &str)> {
+        let tables = [&self.nodes, &self.lists];
+        tables.into_iter().flat_map(|table| {
+            let pairs = table.by_connection.iter();
+            pairs.flat_map(|(connection, paths)| paths.iter().map(|path| (*connection, &**path)))
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>>,
+    by_connection: BTreeMap<ConnectionId, BTreeSet<Arc<str>>>,
+    len: usize,
+    /// How many entries are recursive. While there is none, ancestors need not be looked at.
+    recursive: usize,
+}
+
+impl Table {
+    fn add(&mut self, connection: ConnectionId, path: &str, modes: Modes) {
+        let path: Arc<str> = match self.by_path.get_key_value(path) {
+            Some((path, _)) => Arc::clone(path),
+            None => path.into(),
+        };
+        let entry = self.by_path.entry(Arc::clone(&path)).or_default().entry(connection);
+        let before = *entry.or_insert_with(|| {
+            self.len += 1;
+            self.by_connection.entry(connection).or_default().insert(Arc::clone(&path));
+            Modes(0)
+        });
+        self.set(connection, &path, before, Modes(before.0 | modes.0));
+    }
+
+    fn trigger(&mut self, path: &str) -> Vec<ConnectionId> {
+        let here: Vec<_> = self
+            .by_path
+            .get(path)
+            .into_iter()
+            .flatten()
+            .map(|(connection, modes)| (*connection, *modes))
+            .collect();
+        let mut told: Vec<_> = here.iter().map(|(connection, _)| *connection).collect();
+        for (connection, modes) in here {
+            self.set(connection, path, modes, modes.without(Modes::ONE_SHOT));
+        }
+        if self.recursive > 0 {
+            self.add_watchers_above(path, &mut told);
+        }
+        told
+    }
+
+    fn add_watchers_above(&self, path: &str, told: &mut Vec<ConnectionId>) {
+        let mut known: HashSet<_> = told.iter().copied().collect();
+        let mut path = path;
+        while path != "/" && !path.is_empty() {
+            path = key(parent_of(path));
+            let above = self.by_path.get(path).into_iter().flatten();
+            for (connection, modes) in above {
+                if modes.has(Modes::RECURSIVE) && known.insert(*connection) {
+                    told.push(*connection);
+                }
+            }
+        }
+    }
+
+    fn has(&self, connection: ConnectionId, path: &str, modes: Modes) -> bool {
+        let entry = self.by_path.get(path).and_then(|entries| entries.get(&connection));
+        entry.is_some_and(|entry| entry.has(modes))
+    }
+
+    fn remove(&mut self, connection: ConnectionId, path: &str, modes: Modes) -> bool {
+        let entry = self.by_path.get(path).and_then(|entries| entries.get(&connection));
+        let Some(before) = entry.copied().filter(|entry| entry.has(modes)) else { return false };
+        self.set(connection, path, before, before.without(modes));
+        true
+    }
+
+    fn forget(&mut self, connection: ConnectionId) {
+        for path in self.by_connection.get(&connection).cloned().unwrap_or_default() {
+            self.remove(connection, &path, Modes::ALL);
+        }
+    }
+
+    /// The one place where an entry changes, and goes when nothing is left of it.
+    fn set(&mut self, connection: ConnectionId, path: &str, before: Modes, after: Modes) {
+        self.recursive += usize::from(after.has(Modes::RECURSIVE));
+        self.recursive -= usize::from(before.has(Modes::RECURSIVE));
+        let Some(entries) = self.by_path.get_mut(path) else { return };
+        if !after.is_empty() {
+            entries.insert(connection, after);
+            return;
+        }
+        entries.remove(&connection);
+        if entries.is_empty() {
+            self.by_path.remove(path);
+        }
+        self.len -= 1;
+        if let Some(paths) = self.by_connection.get_mut(&connection) {
+            paths.remove(path);
+            if paths.is_empty() {
+                self.by_connection.remove(&connection);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ConnectionId = ConnectionId(1);
+    const B: ConnectionId = ConnectionId(2);
+
+    #[test]
+    fn one_shot_watches_collapse_and_fire_once() {
+        let mut watches = Watches::default();
+        watches.watch_node(A, "/a");
+        watches.watch_node(A, "/a");
+        watches.watch_node(B, "/a");
+        assert_eq!(watches.len(), 2);
+        assert_eq!(watches.node_changed("/a"), [A, B]);
+        assert!(watches.node_changed("/a").is_empty());
+        assert_eq!(watches.len(), 0);
+    }
+
+    #[test]
+    fn a_node_that_goes_is_told_once() {
+        let mut watches = Watches::default();
+        watches.watch_node(A, "/a");
+        watches.watch_list(A, "/a");
+        watches.watch_list(B, "/a");
+        assert_eq!(watches.node_gone("/a"), [A, B]);
+        assert_eq!(watches.len(), 0);
+    }
+
+    #[test]
+    fn recursive_watches_hear_of_nodes_below_and_not_of_lists() {
+        let mut watches = Watches::default();
+        watches.watch_for_good(A, "/a", AddWatchMode::PersistentRecursive);
+        watches.watch_for_good(B, "/", AddWatchMode::PersistentRecursive);
+        watches.watch_node(A, "/a/b/c");
+        assert_eq!(watches.node_changed("/a/b/c"), [A, B]);
+        assert_eq!(watches.node_changed("/ab"), [B]);
+        assert!(watches.list_changed("/a").is_empty());
+        assert_eq!(watches.node_gone("/a"), [A, B]);
+    }
+
+    #[test]
+    fn modes_on_one_path_are_removed_apart() {
+        let mut watches = Watches::default();
+        watches.watch_for_good(A, "/a", AddWatchMode::Persistent);
+        watches.watch_node(A, "/a");
+        assert!(watches.contains(A, "/a", WatcherKind::Data));
+        assert!(watches.remove(A, "/a", WatcherKind::Data));
+        assert!(!watches.remove(A, "/a", WatcherKind::Data));
+        assert!(watches.contains(A, "/a", WatcherKind::Any));
+        assert_eq!(watches.node_changed("/a"), [A]);
+        assert_eq!(watches.list_changed("/a"), [A]);
+        assert!(watches.remove(A, "/a", WatcherKind::Any));
+        assert_eq!(watches.len(), 0);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_forgotten_connection() {
+        let mut watches = Watches::default();
+        watches.watch_node(A, "/a");
+        watches.watch_list(A, "/b");
+        watches.watch_for_good(A, "/c", AddWatchMode::PersistentRecursive);
+        watches.watch_node(B, "/a");
+        assert_eq!((watches.len_of(A), watches.spread()), (3, (2, 3)));
+        watches.forget(A);
+        assert_eq!((watches.len(), watches.len_of(A), watches.nodes.recursive), (1, 0, 0));
+    }
+}

@@ -1,0 +1,139 @@
+//! One connection: bytes in, frames out.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use sneck_wire::jute::Reader;
+use sneck_wire::{ConnectRequest, FrameDecoder, OpCode, Request, decode_request_header};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::timeout;
+
+use super::Door;
+use crate::core::words::Word;
+use crate::core::{ConnectionId, Input, Peer};
+use crate::engine::Message;
+use crate::outbox::{Flow, Outgoing, outbox};
+
+/// How long a client may take to read the last of what it is sent.
+const LINGER: Duration = Duration::from_secs(5);
+/// Bytes to read at once at least, so that a connection that says little takes little.
+const READ_BYTES_MIN: usize = 2_048;
+/// Bytes to gather before they are written.
+const WRITE_BYTES: usize = 64 * 1_024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, peer: Peer, door: &Door) {
+    let connection = door.next_id();
+    let (outbox, outgoing, flow) = outbox(&door.limits);
+    if !door.say(Message::Attach { connection, peer, outbox }).await {
+        return;
+    }
+    let (read, write) = tokio::io::split(stream);
+    {
+        let reader = Incoming { read, connection, door, flow: &flow, buffer: BytesMut::new() };
+        let mut writer = std::pin::pin!(send(write, outgoing));
+        tokio::select! {
+            _ = reader.run() => {}
+            () = &mut writer => {}
+            () = flow.broken() => {}
+            () = flow.closing() => {
+                // A client that does not read its last frames does not keep its place for that.
+                let _ = timeout(LINGER, writer).await;
+            }
+        }
+    }
+    door.input(Input::Closed { connection }).await;
+}
+
+/// Why a connection is not read any more. Nobody asks: it ends in silence, as with Apache.
+struct Ended;
+
+struct Incoming<'a, S> {
+    read: ReadHalf<S>,
+    connection: ConnectionId,
+    door: &'a Door,
+    flow: &'a Flow,
+    buffer: BytesMut,
+}
+
+impl<S: AsyncRead> Incoming<'_, S> {
+    async fn run(mut self) -> Result<(), Ended> {
+        let first = timeout(self.door.limits.handshake_timeout, self.first());
+        let greeting = match first.await.map_err(|_| Ended)?? {
+            First::Word(word) => {
+                tell(self.door, Input::Word { connection: self.connection, word }).await?;
+                // What else comes is of no interest, not even that it ends: people pipe a word in.
+                return std::future::pending().await;
+            }
+            First::Greeting(frame) => frame,
+        };
+        let request = ConnectRequest::decode(&mut Reader::new(&greeting)).map_err(|_| Ended)?;
+        tell(self.door, Input::Greeting { connection: self.connection, request }).await?;
+        loop {
+            self.flow.room().await;
+            let frame = self.frame().await?;
+            let (header, mut body) = decode_request_header(&frame).map_err(|_| Ended)?;
+            let body = OpCode::try_from(header.op).and_then(|op| Request::decode(op, &mut body));
+            self.flow.asked();
+            tell(self.door, Input::Request { connection: self.connection, header, body }).await?;
+        }
+    }
+
+    async fn first(&mut self) -> Result<First, Ended> {
+        while self.buffer.len() < 4 {
+            self.more().await?;
+        }
+        let word = self.buffer.first_chunk().copied().and_then(Word::from_bytes);
+        match word {
+            Some(word) => Ok(First::Word(word)),
+            None => self.frame().await.map(First::Greeting),
+        }
+    }
+
+    async fn frame(&mut self) -> Result<Bytes, Ended> {
+        let decoder = FrameDecoder::new(self.door.limits.frame_bytes_max);
+        loop {
+            if let Some(frame) = decoder.next(&mut self.buffer).map_err(|_| Ended)? {
+                return Ok(frame);
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn more(&mut self) -> Result<(), Ended> {
+        self.buffer.reserve(READ_BYTES_MIN);
+        match self.read.read_buf(&mut self.buffer).await {
+            Ok(0) | Err(_) => Err(Ended),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+async fn tell(door: &Door, input: Input) -> Result<(), Ended> {
+    if door.input(input).await { Ok(()) } else { Err(Ended) }
+}
+
+enum First {
+    Word(Word),
+    Greeting(Bytes),
+}
+
+/// Writes what is in the outbox until the last frame, or until nobody reads it.
+async fn send<S: AsyncWrite>(mut write: WriteHalf<S>, mut outgoing: Outgoing) {
+    let mut out = BytesMut::new();
+    while let Some(sent) = outgoing.next(&mut out, WRITE_BYTES).await {
+        if write.write_all_buf(&mut out).await.is_err() {
+            return;
+        }
+        outgoing.written(&sent);
+        if sent.is_last {
+            break;
+        }
+        // A large reply must not keep its memory for the life of the connection.
+        if out.capacity() > 4 * WRITE_BYTES {
+            out = BytesMut::new();
+        }
+    }
+    // The peer sees the end either way.
+    let _ = write.shutdown().await;
+}

@@ -1,0 +1,72 @@
+//! How clients come in. All ways lead to the same bytes and the same core.
+
+mod connection;
+mod places;
+mod tcp;
+mod unix;
+
+pub(crate) use tcp::listen as listen_tcp;
+pub(crate) use unix::{Socket, listen as listen_unix};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::core::{ConnectionId, Input, Peer};
+use crate::engine::Message;
+use crate::limits::Limits;
+use places::Places;
+
+/// What every front end needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    inbox: mpsc::Sender<Message>,
+    limits: Arc<Limits>,
+    places: Arc<Places>,
+    last_id: Arc<AtomicU64>,
+}
+
+impl Door {
+    pub(crate) fn new(inbox: mpsc::Sender<Message>, limits: Limits) -> Self {
+        Self {
+            inbox,
+            places: Arc::new(Places::new(&limits)),
+            limits: Arc::new(limits),
+            last_id: Arc::default(),
+        }
+    }
+
+    /// Serves a connection, unless there are too many. Its task ends with it, or with the core.
+    pub(crate) fn enter<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let Some(place) = self.places.take(peer) else { return };
+        let door = self.clone();
+        tokio::spawn(async move {
+            connection::serve(stream, peer, &door).await;
+            drop(place);
+        });
+    }
+
+    /// Says something to the core; says whether there still is one.
+    pub(crate) async fn say(&self, message: Message) -> bool {
+        self.inbox.send(message).await.is_ok()
+    }
+
+    pub(crate) async fn input(&self, input: Input) -> bool {
+        self.say(Message::Input(input)).await
+    }
+
+    /// Ends the core without waiting for it.
+    pub(crate) fn stop_soon(&self) {
+        // A full inbox is rare, and then whoever wants to be sure has to wait.
+        let _ = self.inbox.try_send(Message::Stop);
+    }
+
+    fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}

@@ -1,0 +1,57 @@
+//! How much of everything the server is willing to hold.
+
+use std::time::Duration;
+
+/// Named limits. The defaults suit one machine; none of them can be switched off, only set high.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest frame to accept, in bytes. What a peer announces is never reserved: memory is
+    /// taken for the bytes that have come.
+    pub frame_bytes_max: usize,
+    /// Open connections in all. Those above are closed at once.
+    pub connections_max: usize,
+    /// Open TCP connections from one address. Those above are closed at once.
+    pub connections_per_peer_max: usize,
+    /// How long a connection may take to send its first frame.
+    pub handshake_timeout: Duration,
+    /// Requests of one connection that are not answered yet. Above it the connection is not read.
+    pub requests_in_flight_max: usize,
+    /// Bytes of replies and events that wait to be read by one client. Above it the connection is
+    /// closed: the session lives on, but its events can no longer be kept in order for it.
+    pub outbox_bytes_max: usize,
+    /// Sessions that are not over. A client that would open one more is hung up on.
+    pub sessions_max: usize,
+    /// Watches in all. A request that would leave one more is refused as throttled.
+    pub watches_max: usize,
+    /// Watches of one connection. A request that would leave one more is refused as throttled.
+    pub watches_per_connection_max: usize,
+    /// Nodes in the tree. Creating one more is refused as over quota.
+    pub nodes_max: usize,
+    /// Bytes of data and paths in the tree, about. Adding to them above it is refused as over quota.
+    pub tree_bytes_max: usize,
+    /// Entries in one access list. Longer ones are refused as invalid.
+    pub acl_entries_max: usize,
+    /// Identities that one connection may prove. One more fails to authenticate.
+    pub identities_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes_max: sneck_wire::MAX_FRAME_DEFAULT,
+            connections_max: 10_000,
+            connections_per_peer_max: 5_000,
+            handshake_timeout: Duration::from_secs(10),
+            requests_in_flight_max: 1_000,
+            outbox_bytes_max: 64 << 20,
+            sessions_max: 100_000,
+            watches_max: 4_000_000,
+            watches_per_connection_max: 1_000_000,
+            nodes_max: 4_000_000,
+            tree_bytes_max: 4 << 30,
+            acl_entries_max: 1_000,
+            identities_max: 64,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What waits to be sent to one connection, and how much more may be asked on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use sneck_wire::{MultiResult, Reply, Stat, encode_event, encode_frame, encode_reply};
+use tokio::sync::{Notify, mpsc};
+
+use crate::core::Frame;
+use crate::limits::Limits;
+
+/// The core's end of a connection.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    frames: mpsc::UnboundedSender<Frame>,
+    flow: Arc<Flow>,
+}
+
+/// The front end's end.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    frames: mpsc::UnboundedReceiver<Frame>,
+    flow: Arc<Flow>,
+}
+
+/// How much is under way on a connection.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    requests: AtomicUsize,
+    bytes: AtomicUsize,
+    requests_max: usize,
+    bytes_max: usize,
+    closing: AtomicBool,
+    broken: AtomicBool,
+    changed: Notify,
+}
+
+/// An outbox with both its ends. The channel has no bound of its own: the bytes in it have one.
+pub(crate) fn outbox(limits: &Limits) -> (Outbox, Outgoing, Arc<Flow>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let flow = Arc::new(Flow {
+        requests: AtomicUsize::new(0),
+        bytes: AtomicUsize::new(0),
+        requests_max: limits.requests_in_flight_max.max(1),
+        bytes_max: limits.outbox_bytes_max,
+        closing: AtomicBool::new(false),
+        broken: AtomicBool::new(false),
+        changed: Notify::new(),
+    });
+    let outbox = Outbox { frames: sender, flow: Arc::clone(&flow) };
+    let outgoing = Outgoing { frames: receiver, flow: Arc::clone(&flow) };
+    (outbox, outgoing, flow)
+}
+
+impl Outbox {
+    /// Adds a frame. Says whether the connection is still worth having one: not after a frame that
+    /// closes it, nor if its client does not read what it asks for.
+    pub(crate) fn push(&self, frame: Frame) -> bool {
+        let is_last = frame == Frame::Close;
+        let weight = weight(&frame);
+        let bytes = self.flow.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
+        if bytes > self.flow.bytes_max && !is_last {
+            self.flow.raise(&self.flow.broken);
+            return false;
+        }
+        let taken = self.frames.send(frame).is_ok();
+        if is_last {
+            self.flow.raise(&self.flow.closing);
+        }
+        taken && !is_last
+    }
+}
+
+impl Outgoing {
+    /// Waits for frames and appends them, up to about `enough` bytes. `None` when there will be no
+    /// more.
+    pub(crate) async fn next(&mut self, out: &mut BytesMut, enough: usize) -> Option<Sent> {
+        let mut sent = Sent::default();
+        let mut frame = self.frames.recv().await?;
+        loop {
+            if frame == Frame::Close {
+                sent.is_last = true;
+                return Some(sent);
+            }
+            sent.requests += usize::from(matches!(frame, Frame::Reply(..)));
+            sent.weight += weight(&frame);
+            encode(&frame, out);
+            match self.frames.try_recv() {
+                Ok(next) if out.len() < enough || next == Frame::Close => frame = next,
+                Ok(next) => {
+                    // One too many is encoded all the same: there is no way to put it back.
+                    sent.requests += usize::from(matches!(next, Frame::Reply(..)));
+                    sent.weight += weight(&next);
+                    encode(&next, out);
+                    return Some(sent);
+                }
+                Err(_) => return Some(sent),
+            }
+        }
+    }
+
+    /// Notes that frames are written.
+    pub(crate) fn written(&self, sent: &Sent) {
+        self.flow.requests.fetch_sub(sent.requests, Ordering::Relaxed);
+        self.flow.bytes.fetch_sub(sent.weight, Ordering::Relaxed);
+        self.flow.changed.notify_waiters();
+    }
+}
+
+/// What was taken out of an outbox in one go.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    requests: usize,
+    weight: usize,
+    /// Nothing comes after it.
+    pub(crate) is_last: bool,
+}
+
+impl Flow {
+    /// Notes that a request goes to the core, which will answer it.
+    pub(crate) fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Waits until one more request may be read.
+    pub(crate) async fn room(&self) {
+        self.until(|flow| {
+            // Replies of requests under way come on top, so reading stops well before the end.
+            flow.requests.load(Ordering::Relaxed) < flow.requests_max
+                && flow.bytes.load(Ordering::Relaxed) <= flow.bytes_max / 8
+        })
+        .await;
+    }
+
+    /// Waits until the last frame is in the outbox.
+    pub(crate) async fn closing(&self) {
+        self.until(|flow| flow.closing.load(Ordering::Acquire)).await;
+    }
+
+    /// Waits until the connection has to go without another word.
+    pub(crate) async fn broken(&self) {
+        self.until(|flow| flow.broken.load(Ordering::Acquire)).await;
+    }
+
+    fn raise(&self, flag: &AtomicBool) {
+        flag.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    async fn until(&self, reached: impl Fn(&Self) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Listening begins before looking, or a change in between would go unheard.
+            changed.as_mut().enable();
+            if reached(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+fn encode(frame: &Frame, out: &mut BytesMut) {
+    match frame {
+        Frame::Greeting(reply) => encode_frame(out, |out| reply.encode(out)),
+        Frame::Reply(header, reply) => encode_reply(out, *header, reply.as_ref()),
+        Frame::Event { zxid, event } => encode_event(out, *zxid, event),
+        Frame::Text(text) => out.extend_from_slice(text.as_bytes()),
+        Frame::Close => {}
+    }
+}
+
+/// About how many bytes a frame takes. Exact numbers would cost as much as encoding it.
+fn weight(frame: &Frame) -> usize {
+    /// Headers, and what an element costs in memory beyond its text.
+    const OVERHEAD: usize = 128;
+    let bytes = |data: &Option<Bytes>| data.as_ref().map_or(0, Bytes::len);
+    let strings = |list: &[String]| list.iter().map(|text| text.len() + 32).sum::<usize>();
+    let results = |list: &[MultiResult]| {
+        let one = |result: &MultiResult| match result {
+            MultiResult::Children(names) => strings(names),
+            MultiResult::Data { data, .. } => bytes(data) + Stat::WIRE_BYTES,
+            MultiResult::Create { path, .. } => path.len() + Stat::WIRE_BYTES,
+            _ => Stat::WIRE_BYTES,
+        };
+        list.iter().map(one).sum::<usize>()
+    };
+    OVERHEAD
+        + match frame {
+            Frame::Text(text) => text.len(),
+            Frame::Event { event, .. } => event.path.len(),
+            Frame::Reply(_, Some(reply)) => match reply {
+                Reply::GetData { data, .. } => bytes(data),
+                Reply::GetChildren(names) | Reply::GetEphemerals(names) => strings(names),
+                Reply::GetChildren2 { children, .. } => strings(children),
+                Reply::Multi(list) | Reply::MultiRead(list) => results(list),
+                Reply::GetAcl { acl, .. } => {
+                    acl.iter().map(|entry| OVERHEAD + entry.id.id.len()).sum()
+                }
+                Reply::Create { path } | Reply::Sync { path } => path.len(),
+                _ => Stat::WIRE_BYTES,
+            },
+            Frame::Greeting(_) | Frame::Reply(..) | Frame::Close => 0,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(length: usize) -> Frame {
+        Frame::Text("x".repeat(length))
+    }
+
+    fn limits() -> Limits {
+        Limits { outbox_bytes_max: 1_000, ..Limits::default() }
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_is_cut_off() {
+        let (outbox, _outgoing, flow) = outbox(&limits());
+        assert!(outbox.push(text(500)));
+        assert!(!outbox.push(text(500)));
+        flow.broken().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_written_makes_room() {
+        let (outbox, mut outgoing, flow) = outbox(&limits());
+        for _ in 0..100 {
+            flow.room().await;
+            assert!(outbox.push(text(500)));
+            let mut out = BytesMut::new();
+            let sent = outgoing.next(&mut out, 1).await.unwrap();
+            assert_eq!(out.len(), 500);
+            outgoing.written(&sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_frame_ends_it() {
+        let (outbox, mut outgoing, flow) = outbox(&limits());
+        assert!(outbox.push(text(5)));
+        assert!(!outbox.push(Frame::Close));
+        flow.closing().await;
+        let mut out = BytesMut::new();
+        assert!(outgoing.next(&mut out, 1_000).await.unwrap().is_last);
+        assert_eq!(out.len(), 5);
+    }
+}

@@ -1,0 +1,343 @@
+//! A server from its settings to its end.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc as blocking;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::core::words::{Allowed, Word};
+use crate::core::{Core, Input, Peer, Settings};
+use crate::engine::{Clock, Engine, INBOX_MAX, Message, wall_ms};
+use crate::front::{Door, Socket, listen_tcp, listen_unix};
+use crate::journal::Journal;
+use crate::limits::Limits;
+
+/// Bytes that may be under way in each direction of a connection within the process.
+const IN_PROCESS_BYTES: usize = 256 * 1_024;
+
+/// Describes a server; [`Builder::start`] starts it.
+///
+/// Left alone it keeps everything in memory, listens nowhere and can only be reached within the
+/// process, through [`Running::in_process`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    addresses: Vec<SocketAddr>,
+    socket: Option<PathBuf>,
+    tick: Duration,
+    session_timeouts: Option<(Duration, Duration)>,
+    limits: Limits,
+    super_digest: Option<String>,
+    words: Option<BTreeSet<Word>>,
+    reap_every: Duration,
+    zxid: Option<i64>,
+}
+
+/// The server. There is nothing to it before it runs: see [`Server::builder`].
+#[derive(Debug, Clone, Copy)]
+pub struct Server;
+
+impl Server {
+    /// Begins to describe a server.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+    /// use sneck_server::Server;
+    ///
+    /// let server = Server::builder().listen(([127, 0, 0, 1], 0).into()).start().await?;
+    /// println!("clients connect to {}", server.connect_string());
+    /// server.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder {
+            addresses: Vec::new(),
+            socket: None,
+            tick: Duration::from_secs(2),
+            session_timeouts: None,
+            limits: Limits::default(),
+            super_digest: None,
+            words: None,
+            reap_every: Duration::from_secs(60),
+            zxid: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Listens on one more TCP address. Port 0 is a free one.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// Listens on a Unix socket at this path, whose folder must be for this user alone; it is made
+    /// if it is not there.
+    pub fn socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.socket = Some(path.into());
+        self
+    }
+
+    /// The unit of session timeouts: sessions end on its multiples. Two seconds unless set.
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
+        self
+    }
+
+    /// The shortest and the longest session timeout that clients get. 2 and 20 ticks unless set.
+    pub fn session_timeouts(mut self, shortest: Duration, longest: Duration) -> Self {
+        self.session_timeouts = Some((shortest, longest));
+        self
+    }
+
+    /// How much of everything the server is willing to hold.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Who authenticates as the user of this [`digest`](crate::digest) may do everything.
+    pub fn super_digest(mut self, digest: impl Into<String>) -> Self {
+        self.super_digest = Some(digest.into());
+        self
+    }
+
+    /// Answers these four-letter words, whoever asks. Unless set, those that tell of other clients
+    /// and of paths are answered to this machine only, and all others to everybody.
+    pub fn words(mut self, words: impl IntoIterator<Item = Word>) -> Self {
+        self.words = Some(words.into_iter().collect());
+        self
+    }
+
+    /// How often to look for containers that were left and nodes whose time to live is over. Every
+    /// minute unless set.
+    pub fn reap_every(mut self, interval: Duration) -> Self {
+        self.reap_every = interval;
+        self
+    }
+
+    /// Gives the first transaction the number after this one. Unless set it follows from the time,
+    /// so that clients and fencing tokens of an earlier server are never ahead of a new one.
+    pub fn zxid(mut self, zxid: i64) -> Self {
+        self.zxid = Some(zxid);
+        self
+    }
+
+    /// Starts the server, empty. Its tasks run on the current runtime.
+    ///
+    /// # Errors
+    /// When an address or the socket cannot be listened on, or a thread not be started.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> io::Result<Running> {
+        let zxid = self.zxid.unwrap_or_else(first_zxid);
+        let core = Core::new(self.settings(), zxid);
+        self.start_with(core, Clock::start()).await
+    }
+
+    /// Starts the server with what another one left.
+    ///
+    /// # Errors
+    /// As for [`Builder::start`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn resume(self, remains: Remains) -> io::Result<Running> {
+        let clock = Clock::start();
+        let core = remains.0.again(self.settings(), clock.now());
+        self.start_with(core, clock).await
+    }
+
+    async fn start_with(self, core: Core, clock: Clock) -> io::Result<Running> {
+        let mut listeners = Vec::new();
+        for address in &self.addresses {
+            listeners.push(TcpListener::bind(address).await?);
+        }
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let socket = self.socket.as_deref().map(Socket::bind).transpose()?;
+
+        let (sender, inbox) = mpsc::channel(INBOX_MAX);
+        let engine = Engine::new(core, Journal::Memory, inbox, clock);
+        let thread =
+            std::thread::Builder::new().name("sneck-core".into()).spawn(|| engine.run())?;
+        let door = Door::new(sender, self.limits);
+
+        let mut tasks: Vec<AbortHandle> = Vec::new();
+        for listener in listeners {
+            tasks.push(tokio::spawn(listen_tcp(listener, door.clone())).abort_handle());
+        }
+        let socket = socket.map(|(listener, socket)| {
+            tasks.push(tokio::spawn(listen_unix(listener, door.clone())).abort_handle());
+            socket
+        });
+        tasks.push(tokio::spawn(tick(door.clone(), self.tick)).abort_handle());
+        Ok(Running { door, addresses, socket, tasks, thread: Some(thread) })
+    }
+
+    fn settings(&self) -> Settings {
+        let (shortest, longest) = self.session_timeouts.unwrap_or((self.tick * 2, self.tick * 20));
+        let timeout_ms_min = wire_ms(shortest);
+        Settings {
+            tick_ms: u64::try_from(self.tick.as_millis()).unwrap_or(u64::MAX).max(1),
+            timeout_ms_min,
+            timeout_ms_max: wire_ms(longest).max(timeout_ms_min),
+            limits: self.limits.clone(),
+            super_digest: self.super_digest.clone(),
+            words: self.words.clone().map_or(Allowed::ByDefault, Allowed::Only),
+            reaper: crate::core::Schedule { every: self.reap_every, ..Default::default() },
+        }
+    }
+}
+
+/// A server that runs. It ends when this is dropped; [`Running::stop`] also waits for it.
+#[derive(Debug)]
+pub struct Running {
+    door: Door,
+    addresses: Vec<SocketAddr>,
+    socket: Option<Socket>,
+    tasks: Vec<AbortHandle>,
+    thread: Option<JoinHandle<Core>>,
+}
+
+impl Running {
+    /// The TCP addresses listened on, in the order they were asked for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The TCP addresses as clients are told of them: separated by commas.
+    pub fn connect_string(&self) -> String {
+        let addresses: Vec<_> = self.addresses.iter().map(SocketAddr::to_string).collect();
+        addresses.join(",")
+    }
+
+    /// The path of the Unix socket, if there is one.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(Socket::path)
+    }
+
+    /// A way in from within the process. It can be cloned and kept; it does not keep the server.
+    pub fn in_process(&self) -> InProcess {
+        InProcess { door: self.door.clone() }
+    }
+
+    /// Stops the server and breaks all connections. Sessions go on in what is left.
+    pub async fn stop(mut self) -> Option<Remains> {
+        self.door.say(Message::Stop).await;
+        let thread = self.thread.take()?;
+        // The thread ends soon, but it must not be waited for on a thread of the runtime.
+        let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+        joined.ok()?.ok().map(Remains)
+    }
+
+    /// Ends a session, as if its time were over, and returns when it has ended.
+    pub async fn expire_session(&self, id: i64) {
+        self.settle(Input::Expire { session: id }).await;
+    }
+
+    /// Breaks every connection. Sessions go on.
+    pub async fn drop_connections(&self) {
+        self.settle(Input::DropConnections).await;
+    }
+
+    /// Gives the next sequential node below `path` the number `creates`, if `path` exists.
+    pub async fn preset_counter(&self, path: &str, creates: i32) {
+        self.settle(Input::SetCounter { path: path.to_owned(), creates }).await;
+    }
+
+    /// Makes the server stand still, as one that gets no processor, until what this returns is
+    /// dropped.
+    pub async fn pause(&self) -> Paused {
+        let (sender, receiver) = blocking::channel();
+        self.door.say(Message::Pause(receiver)).await;
+        Paused { _until_dropped: sender }
+    }
+
+    async fn settle(&self, input: Input) {
+        let (sender, done) = oneshot::channel();
+        if self.door.input(input).await && self.door.say(Message::Barrier(sender)).await {
+            // An error says that the server has stopped meanwhile, and then nothing goes on.
+            let _ = done.await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        // Without room for the message nobody is told; the thread then ends once the last
+        // connection has.
+        if self.thread.is_some() {
+            self.door.stop_soon();
+        }
+    }
+}
+
+/// Keeps a server standing still.
+#[derive(Debug)]
+#[must_use = "the server goes on when this is dropped"]
+pub struct Paused {
+    _until_dropped: blocking::Sender<()>,
+}
+
+/// The way into a server of the same process.
+#[derive(Clone)]
+pub struct InProcess {
+    door: Door,
+}
+
+impl InProcess {
+    /// Opens a connection. If the server has stopped, the other end hangs up at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BYTES);
+        self.door.enter(theirs, Peer::Local);
+        ours
+    }
+}
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+/// What a stopped server in memory leaves: its nodes and its sessions.
+#[derive(Debug)]
+pub struct Remains(Core);
+
+/// Tells the core that time passes.
+async fn tick(door: Door, tick: Duration) {
+    const INTERVAL_MIN: Duration = Duration::from_millis(5);
+    let mut interval = tokio::time::interval((tick / 4).max(INTERVAL_MIN));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if !door.input(Input::Tick).await {
+            return;
+        }
+    }
+}
+
+/// The number before the first transaction of a server that never had one: the seconds since 2024
+/// in the upper half. An emptied server thus begins above all it ever told.
+fn first_zxid() -> i64 {
+    const YEAR_2024_S: i64 = 1_704_067_200;
+    (wall_ms() / 1_000).saturating_sub(YEAR_2024_S).clamp(1, i64::from(i32::MAX)) << 32
+}
+
+fn wire_ms(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
