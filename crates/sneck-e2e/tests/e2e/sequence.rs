@@ -6,7 +6,8 @@ use sneck::zookeeper::{CreateMode, Session};
 use sneck::{ErrorKind, Locks, Progress};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -204,6 +205,37 @@ async fn parents_that_vanish_before_they_are_used_only_delay_a_lock() {
     let deleted = deleting.await.expect("no panic");
     println!("{deleted} nodes were deleted while {TIMES} locks were taken");
     assert!(deleted >= TIMES);
+}
+
+/// The parents vanish without fail, until the lock says that something is wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_is_had_once_its_parents_stay() {
+    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let locks = locks_on(&server, "flood").await;
+    let troubled = Arc::new(AtomicBool::new(false));
+    let mutex = locks.mutex("l").on_progress({
+        let troubled = troubled.clone();
+        move |progress| {
+            if let Progress::Trouble(error) = progress {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+                troubled.store(true, Ordering::SeqCst);
+            }
+        }
+    });
+    let locking = tokio::spawn(async move { mutex.lock().await });
+    let observer = observer_of(&server).await;
+    let mut on_the_way = VecDeque::new();
+    while !troubled.load(Ordering::SeqCst) && !locking.is_finished() {
+        on_the_way.push_back(observer.delete("/flood/l", None));
+        if on_the_way.len() > 64
+            && let Some(oldest) = on_the_way.pop_front()
+        {
+            let _ = oldest.await;
+        }
+    }
+    // Seldom it got through nevertheless, which is no less welcome.
+    let guard = locking.await.expect("no panic").expect("the parents stay now");
+    assert!(guard.is_held());
 }
 
 #[tokio::test(flavor = "multi_thread")]
