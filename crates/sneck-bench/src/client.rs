@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use sneck::Locks;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use crate::raw::SESSION_TIMEOUT_MS;
 
@@ -52,7 +53,22 @@ impl Client {
         &self,
         work: impl Future<Output = Result<T, sneck::Error>> + Send + 'static,
     ) -> io::Result<T> {
-        let task = self.runtime.spawn(work);
+        self.wait_for(self.spawn(work))
+    }
+
+    /// Begins a task of the runtime.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, sneck::Error>> + Send + 'static,
+    ) -> Task<T> {
+        self.runtime.spawn(work)
+    }
+
+    /// Waits for the end of a task.
+    pub(crate) fn wait_for<T>(&self, task: Task<T>) -> io::Result<T> {
         self.runtime.block_on(task).map_err(io::Error::other)?.map_err(io::Error::other)
     }
 }
+
+/// What runs on a client's runtime.
+pub(crate) type Task<T> = JoinHandle<Result<T, sneck::Error>>;

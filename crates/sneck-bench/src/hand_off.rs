@@ -55,40 +55,58 @@ fn on_sockets(sockets: &mut [Raw; 2], data: &str, times: usize) -> io::Result<f6
 }
 
 fn with_sneck(scene: &Scene, times: usize) -> io::Result<f64> {
-    let mutexes = [&scene.ours[0], &scene.ours[1]].map(|client| client.locks.mutex("hand-off"));
-    // Both sessions are driven by their own runtimes; only this task is moved between them.
-    let took = scene.ours[0].run(async move {
-        let [mut next, mut after] = mutexes;
-        let mut guard = after.lock().await?;
-        let mut took = Vec::with_capacity(times);
-        for _ in 0..times {
-            let (mut in_line, waiting) = wait_for(&next);
-            // It stands in line, and watches the place ahead.
-            let _ = in_line.recv().await;
-            let began = Instant::now();
-            let (released, granted) = tokio::join!(guard.unlock(), waiting);
-            released?;
-            let (granted, at) =
-                granted.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-            guard = granted?;
-            took.push(at.duration_since(began).as_secs_f64() * 1e6);
-            std::mem::swap(&mut next, &mut after);
-        }
-        guard.unlock().await?;
-        Ok(took)
-    })?;
-    Ok(median(took))
+    let (tell_second, first_in_line) = mpsc::unbounded_channel();
+    let (tell_first, second_in_line) = mpsc::unbounded_channel();
+    let first = Side { times, in_line: tell_second, other_in_line: second_in_line };
+    let second = Side { times, in_line: tell_first, other_in_line: first_in_line };
+    let [one, other] = &scene.ours;
+    // Each side on the runtime of its own session, as if they were two processes.
+    let first = one.spawn(first.take_turns(one.locks.mutex("hand-off")));
+    let second = other.spawn(second.take_turns(other.locks.mutex("hand-off")));
+    let (mut first, mut second) = (one.wait_for(first)?, other.wait_for(second)?);
+    if first.first().map(|turn| turn.held) > second.first().map(|turn| turn.held) {
+        std::mem::swap(&mut first, &mut second);
+    }
+    let turns: Vec<Turn> =
+        first.into_iter().zip(second).flat_map(|(first, second)| [first, second]).collect();
+    Ok(median(
+        turns.windows(2).map(|pair| {
+            pair[1].held.saturating_duration_since(pair[0].released).as_secs_f64() * 1e6
+        }),
+    ))
 }
 
-type Waiting = tokio::task::JoinHandle<(Result<sneck::Guard, sneck::Error>, Instant)>;
+/// One of the two who take turns.
+struct Side {
+    times: usize,
+    /// Tells the other that we stand in line, and watch its place.
+    in_line: mpsc::UnboundedSender<()>,
+    /// Told by the other; it ends once that one has had all its turns.
+    other_in_line: mpsc::UnboundedReceiver<()>,
+}
 
-fn wait_for(mutex: &Mutex) -> (mpsc::UnboundedReceiver<()>, Waiting) {
-    let (told, in_line) = mpsc::unbounded_channel();
-    let mutex = mutex.clone().on_progress(move |progress| {
-        if let Progress::Waiting(_) = progress {
-            let _ = told.send(());
+/// When a lock was had, and when it was given back.
+struct Turn {
+    held: Instant,
+    released: Instant,
+}
+
+impl Side {
+    async fn take_turns(self, mutex: Mutex) -> Result<Vec<Turn>, sneck::Error> {
+        let Side { times, in_line, mut other_in_line } = self;
+        let mutex = mutex.on_progress(move |progress| {
+            if let Progress::Waiting(_) = progress {
+                let _ = in_line.send(());
+            }
+        });
+        let mut turns = Vec::with_capacity(times);
+        for _ in 0..times {
+            let guard = mutex.lock().await?;
+            let held = Instant::now();
+            let _ = other_in_line.recv().await;
+            turns.push(Turn { held, released: Instant::now() });
+            guard.unlock().await?;
         }
-    });
-    let waiting = tokio::spawn(async move { (mutex.lock().await, Instant::now()) });
-    (in_line, waiting)
+        Ok(turns)
+    }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Size {
 impl Size {
     /// Less than a minute.
     pub(crate) const QUICK: Size =
-        Size { rounds: 25, locks: 40, hand_offs: 20, locks_each: 5, warm_up: 2_000 };
+        Size { rounds: 25, locks: 30, hand_offs: 15, locks_each: 4, warm_up: 1_500 };
     /// Less than five minutes.
     pub(crate) const FULL: Size =
         Size { rounds: 101, locks: 80, hand_offs: 40, locks_each: 10, warm_up: 10_000 };
