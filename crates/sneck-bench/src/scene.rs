@@ -36,7 +36,7 @@ impl Size {
         Size { rounds: 25, locks: 30, hand_offs: 15, locks_each: 4, warm_up: 1_500 };
     /// Less than five minutes.
     pub(crate) const FULL: Size =
-        Size { rounds: 101, locks: 80, hand_offs: 40, locks_each: 10, warm_up: 10_000 };
+        Size { rounds: 61, locks: 80, hand_offs: 40, locks_each: 10, warm_up: 8_000 };
 }
 
 /// Whether the server waits for the disk before it answers a write.
