@@ -32,7 +32,7 @@ struct View {
 }
 
 /// How long to look for who holds the lock, which is only told, before doing without.
-const LOOK_MAX: Duration = Duration::from_secs(1);
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 impl<'a> Wait<'a> {
     /// Will ask for the lock as the command line says.

@@ -66,6 +66,11 @@ impl ZooKeeperUrl {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
         };
+        if chroot.contains('@') || query.contains('@') {
+            // A password cut in two would be taken for a host and a path, and shown in errors.
+            let text = "a '/', '?' or '@' in the user, the password, the path or a value must be encoded";
+            return Err(invalid(text).with_hint("write %2F for '/', %3F for '?' and %40 for '@'"));
+        }
         // The last one, so that a password with a bare '@' is not cut and shown as a host.
         let (user_info, hosts) = match authority.rsplit_once('@') {
             Some((user_info, hosts)) => (Some(user_info), hosts),
@@ -266,6 +271,9 @@ mod tests {
             ("zk://u:hunter2@h?acl=none", "open or creator"),
             ("zk://u:hunter2@h?color=red", "\"color\""),
             ("zk://u:hunter2@x@h:y", "port"),
+            ("zk://u:hunter2/x@h", "encoded"),
+            ("zk://u:1/hunter2@h", "encoded"),
+            ("zk://u:1?hunter2@h", "encoded"),
         ] {
             let error = ZooKeeperUrl::parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");

@@ -22,8 +22,11 @@ pub struct Mutex {
     locks: Locks,
     name: Result<Name, Error>,
     note: String,
-    progress: Option<Arc<dyn Fn(Progress<'_>) + Send + Sync>>,
+    progress: Option<Arc<OnProgress>>,
 }
+
+/// Told how waiting goes.
+type OnProgress = dyn Fn(Progress<'_>) + Send + Sync;
 
 impl Mutex {
     pub(crate) fn new(locks: Locks, name: Result<Name, Error>) -> Self {

@@ -1,5 +1,7 @@
 //! The lock from the outside: processes, real ZooKeeper servers, and faults.
 
+#![allow(clippy::print_stdout, reason = "tests print what they measured, for people to read")]
+
 mod access;
 mod cancel;
 mod counting;

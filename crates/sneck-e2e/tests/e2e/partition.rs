@@ -82,16 +82,22 @@ async fn a_session_moves_away_from_a_follower_that_is_cut_off_and_keeps_its_lock
         proxies.iter().map(|proxy| proxy.addr().to_string()).collect::<Vec<_>>().join(",");
     let others = || (0..3).filter(|server| *server != follower).map(|server| &proxies[server]);
     others().for_each(Proxy::refuse);
-    let mut holder = worker(&url(&connect_string, "move", "8s")).await;
+    let mut holder = worker(&url(&connect_string, "move", TIMEOUT)).await;
     holder.ask("lock l", &["held"]).await;
+    // Another session of the same length that knows only this follower, to tell when sessions end that
+    // have not moved.
+    let mut stuck = worker(&url(&ensemble.addr(follower).to_string(), "move", TIMEOUT)).await;
+    stuck.ask("lock stuck", &["held"]).await;
+    let elsewhere = (0..3).find(|server| *server != follower).expect("three servers");
+    let elsewhere = ensemble.addr(elsewhere).to_string();
+    let mut waiter = worker(&url(&elsewhere, "move", TIMEOUT)).await;
+    waiter.send("lock stuck").await;
+    line_of(&observer(ensemble.addr(follower)).await, "/move/stuck", 2).await;
+
     others().for_each(Proxy::heal);
     ensemble.isolate(follower).await;
-    crate::support::until("the session has moved", async || {
-        others().any(|proxy| !proxy.sessions().is_empty())
-    })
-    .await;
-    // Well past the time at which the servers would have ended a session that had not moved.
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    waiter.wait_for(&["held", "stuck"]).await;
+    assert!(others().any(|proxy| !proxy.sessions().is_empty()), "the session has moved");
     holder.ask("is-held l", &["yes"]).await;
     holder.ask("unlock l", &["free"]).await;
     assert!(holder.unread().iter().all(|said| said.words[0] != "lost"), "{:?}", holder.unread());
