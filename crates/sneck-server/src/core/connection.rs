@@ -1,6 +1,9 @@
 //! Connections: how they begin, who they are, how they end.
 
-use sneck_wire::{ConnectReply, ConnectRequest, DecodeError, ErrorCode, Id, ReplyHeader, Secret};
+use sneck_wire::{
+    ConnectReply, ConnectRequest, DecodeError, ErrorCode, Id, OpCode, ReplyHeader, RequestHeader,
+    Secret,
+};
 
 use super::access;
 use super::change::{Deed, Txn};
@@ -137,12 +140,21 @@ impl Core {
     pub(super) fn refuse(
         &mut self,
         id: ConnectionId,
-        xid: i32,
+        header: RequestHeader,
         error: &DecodeError,
         effects: &mut Effects,
     ) {
-        if !matches!(error, DecodeError::UnknownOp(_)) {
-            return self.reply(id, xid, Err(error.error_code()), effects);
+        let xid = header.xid;
+        match (error, OpCode::try_from(header.op)) {
+            (DecodeError::UnknownOp(_), _) => {}
+            // Whoever cannot say who he is, is not asked again.
+            (_, Ok(OpCode::Auth)) => return self.hang_up(id, effects),
+            // Apache takes an unknown kind of watch for bytes it cannot read, and other arguments
+            // that do not exist for what they are.
+            (_, Ok(OpCode::AddWatch | OpCode::RemoveWatches | OpCode::CheckWatches)) => {
+                return self.reply(id, xid, Err(ErrorCode::MARSHALLING_ERROR), effects);
+            }
+            _ => return self.reply(id, xid, Err(error.error_code()), effects),
         }
         let header = ReplyHeader { xid, zxid: -1, error: ErrorCode::UNIMPLEMENTED };
         self.send(id, Frame::Reply(header, None), effects);

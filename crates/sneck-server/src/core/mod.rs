@@ -295,7 +295,7 @@ impl Core {
         self.sessions.touch(session, now.mono_ms);
         let xid = header.xid;
         match body {
-            Err(error) => self.refuse(id, xid, &error, effects),
+            Err(error) => self.refuse(id, header, &error, effects),
             Ok(Request::Auth { scheme, credential }) => {
                 self.authenticate(id, xid, &scheme, &credential, effects);
             }
@@ -304,7 +304,7 @@ impl Core {
             }
             // Not offered; a client that goes on without may do so.
             Ok(Request::Sasl { .. } | Request::Check { .. }) => {
-                self.refuse(id, xid, &DecodeError::UnknownOp(header.op), effects);
+                self.refuse(id, header, &DecodeError::UnknownOp(header.op), effects);
             }
             Ok(request) => {
                 let answer = self.answer(id, session, request, now, effects);

@@ -3,7 +3,8 @@
 //! The order of the checks shows when more than one thing is wrong, and is Apache's.
 
 use sneck_wire::{
-    Acl, ErrorCode, MultiOp, MultiResult, NewNode, OpCode, Permissions, Reply, Request, path,
+    Acl, CreateMode, ErrorCode, MultiOp, MultiResult, NewNode, OpCode, Permissions, Reply, Request,
+    path,
 };
 
 use super::change::{Change, Deed, Txn};
@@ -95,6 +96,9 @@ impl Core {
         effects: &mut Effects,
     ) -> Result<Reply, ErrorCode> {
         let asker = Asker { connection, session };
+        if ops.iter().any(lacks_time_to_live) {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
         let at = At { zxid: self.zxid + 1, time_ms: now.wall_ms };
         let (mut changes, mut undos, mut news) = (Vec::new(), Vec::new(), Vec::new());
         let mut results = Vec::with_capacity(ops.len());
@@ -129,11 +133,11 @@ impl Core {
     fn prepare(&mut self, asker: Asker, op: &MultiOp) -> Result<Option<Change>, ErrorCode> {
         Ok(Some(match op {
             MultiOp::Create(node) | MultiOp::Create2(node) => {
-                self.prepare_create(asker, node, Life::ByMode)?
+                self.prepare_create(asker, node, life_by_mode(node, 0))?
             }
             MultiOp::CreateContainer(node) => self.prepare_create(asker, node, Life::Container)?,
             MultiOp::CreateTtl { node, ttl_ms } => {
-                self.prepare_create(asker, node, Life::TtlMs(*ttl_ms))?
+                self.prepare_create(asker, node, life_by_mode(node, *ttl_ms))?
             }
             MultiOp::Delete { path, version } => {
                 self.prepare_delete(asker, path.clone(), *version)?
@@ -154,8 +158,7 @@ impl Core {
         let stat = |path: &str| self.tree.get(path).map(Node::stat).unwrap_or_default();
         match change {
             Some(Change::Create { path, .. }) => {
-                let plain = matches!(op, MultiOp::Create(_));
-                let stat = (!plain).then(|| stat(path));
+                let stat = answers_stat(op).then(|| stat(path));
                 MultiResult::Create { path: path.clone(), stat }
             }
             Some(Change::Delete { .. }) => MultiResult::Delete,
@@ -293,6 +296,36 @@ impl Core {
             Ok(undo) => Ok((change, undo)),
             Err(_) => Err(ErrorCode::SYSTEM_ERROR),
         }
+    }
+}
+
+/// Inside a multi, Apache goes by the mode, except in an operation for containers.
+fn life_by_mode(node: &NewNode, ttl_ms: i64) -> Life {
+    match node.mode {
+        CreateMode::Container => Life::Container,
+        mode if mode.is_ttl() => Life::TtlMs(ttl_ms),
+        _ => Life::ByMode,
+    }
+}
+
+/// Whether the result of a creation has a stat, which depends on the mode as well.
+fn answers_stat(op: &MultiOp) -> bool {
+    match op {
+        MultiOp::Create(node) | MultiOp::CreateTtl { node, .. } => {
+            node.mode == CreateMode::Container || node.mode.is_ttl()
+        }
+        _ => true,
+    }
+}
+
+/// Whether a mode needs a time to live that its operation has no room for. Such a multi cannot even
+/// be read by Apache.
+fn lacks_time_to_live(op: &MultiOp) -> bool {
+    match op {
+        MultiOp::Create(node) | MultiOp::Create2(node) | MultiOp::CreateContainer(node) => {
+            node.mode.is_ttl()
+        }
+        _ => false,
     }
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sneck_wire::jute::Reader;
-use sneck_wire::{ConnectRequest, FrameDecoder, OpCode, Request, decode_request_header};
+use sneck_wire::{
+    ConnectRequest, DecodeError, FrameDecoder, OpCode, Request, RequestHeader,
+    decode_request_header,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
@@ -72,8 +75,7 @@ impl<S: AsyncRead> Incoming<'_, S> {
         loop {
             self.flow.room().await;
             let frame = self.frame().await?;
-            let (header, mut body) = decode_request_header(&frame).map_err(|_| Ended)?;
-            let body = OpCode::try_from(header.op).and_then(|op| Request::decode(op, &mut body));
+            let (header, body) = understand(&frame).map_err(|_| Ended)?;
             self.flow.asked();
             tell(self.door, Input::Request { connection: self.connection, header, body }).await?;
         }
@@ -106,6 +108,17 @@ impl<S: AsyncRead> Incoming<'_, S> {
             Ok(0) | Err(_) => Err(Ended),
             Ok(_) => Ok(()),
         }
+    }
+}
+
+/// Reads a request. Bytes after it are let pass, as Apache does: they may be what a later version of
+/// the protocol adds.
+fn understand(frame: &[u8]) -> Result<(RequestHeader, Result<Request, DecodeError>), DecodeError> {
+    let (header, mut body) = decode_request_header(frame)?;
+    let request = OpCode::try_from(header.op).and_then(|op| Request::decode(op, &mut body));
+    match request {
+        Err(DecodeError::Trailing { at, .. }) if at < frame.len() => understand(&frame[..at]),
+        request => Ok((header, request)),
     }
 }
 
