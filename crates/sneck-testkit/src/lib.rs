@@ -12,6 +12,7 @@ mod janitor;
 mod jars;
 mod port;
 
+pub mod contract;
 pub mod curator;
 pub mod proxy;
 pub mod skip;
