@@ -8,8 +8,10 @@ mod engine;
 mod front;
 mod journal;
 mod limits;
+pub mod log;
 mod outbox;
 mod server;
+pub mod snapshot;
 
 pub use crate::core::access::digest;
 pub use crate::core::words::Word;

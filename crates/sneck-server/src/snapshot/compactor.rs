@@ -1,0 +1,251 @@
+//! New snapshots of old ones and the log, in the background and without touching the live state.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::encode::WriteError;
+use super::restore::Replica;
+use super::snapshots::Snapshots;
+use crate::log::{Archive, Failure, OpenError, replay_sealed};
+
+/// How often the length of the log is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A thread that keeps the log short.
+#[derive(Debug)]
+pub struct Compactor {
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compacted {
+    /// The zxid of the newest snapshot; the folder's first where there is nothing to have one of.
+    pub zxid: i64,
+    /// The length of the snapshot that was written; 0 if the newest one had everything.
+    pub snapshot_bytes: u64,
+    /// How many segments of the log were removed.
+    pub segments_removed: usize,
+}
+
+/// Why there is no new snapshot. The ones before and the log are as they were.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CompactError {
+    /// The log could not go on in a new segment.
+    Rotate(Arc<Failure>),
+    /// The last snapshot or the log cannot be read.
+    Read(OpenError),
+    /// The new snapshot cannot be written.
+    Write(WriteError),
+    /// What is not needed any more cannot be removed. There is a new snapshot, though.
+    Remove(io::Error),
+    /// The compactor has ended.
+    Ended,
+}
+
+impl fmt::Display for CompactError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rotate(_) => "the log cannot go on in a new segment",
+            Self::Read(_) => "the last snapshot or the log cannot be read",
+            Self::Write(_) => "a new snapshot cannot be written",
+            Self::Remove(_) => "old snapshots or segments cannot be removed",
+            Self::Ended => "the compactor has ended",
+        })
+    }
+}
+
+impl Error for CompactError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rotate(failure) => Some(failure.as_ref()),
+            Self::Read(error) => Some(error),
+            Self::Write(error) => Some(error),
+            Self::Remove(error) => Some(error),
+            Self::Ended => None,
+        }
+    }
+}
+
+/// Where requests are left for the thread.
+#[derive(Debug, Default)]
+struct Desk {
+    state: Mutex<Requests>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    wanted: u64,
+    done: u64,
+    last: Option<Result<Compacted, Arc<CompactError>>>,
+    ending: bool,
+    ended: bool,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Compactor {
+    /// Starts the thread. It makes a snapshot whenever `log_bytes` of sealed segments, or as much
+    /// as the last snapshot is long, have gathered since the last one, and calls `report` with
+    /// what came of it.
+    ///
+    /// # Errors
+    ///
+    /// When no thread can be had.
+    pub fn start<R: Replica + 'static>(
+        archive: Archive,
+        log_bytes: u64,
+        report: impl FnMut(&Result<Compacted, Arc<CompactError>>) + Send + 'static,
+    ) -> io::Result<Compactor> {
+        let desk = Arc::new(Desk::default());
+        let worker = Worker::<R> {
+            archive,
+            log_bytes,
+            snapshot_zxid: i64::MIN,
+            snapshot_bytes: 0,
+            report: Box::new(report),
+            replica: PhantomData,
+        };
+        let at_desk = Arc::clone(&desk);
+        let run = move || {
+            let _sign = EndSign(Arc::clone(&at_desk));
+            worker.run(&at_desk);
+        };
+        let thread = std::thread::Builder::new().name("sneck-compact".to_owned()).spawn(run)?;
+        Ok(Compactor { desk, thread: Some(thread) })
+    }
+
+    /// Makes a snapshot of everything appended so far, and returns when it is durable.
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactError`].
+    pub fn compact_now(&self) -> Result<Compacted, Arc<CompactError>> {
+        let mut state = self.desk.lock();
+        state.wanted += 1;
+        let mine = state.wanted;
+        self.desk.news.notify_all();
+        while state.done < mine {
+            if state.ended {
+                return Err(Arc::new(CompactError::Ended));
+            }
+            state = self.desk.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.last.clone().unwrap_or_else(|| Err(Arc::new(CompactError::Ended)))
+    }
+}
+
+impl Drop for Compactor {
+    /// Waits for a compaction in progress, which is no work to throw away.
+    fn drop(&mut self) {
+        self.desk.lock().ending = true;
+        self.desk.news.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed, and concerns nobody else.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Tells those who wait that nobody works any more, also after a panic.
+struct EndSign(Arc<Desk>);
+
+impl Drop for EndSign {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.news.notify_all();
+    }
+}
+
+type Report = Box<dyn FnMut(&Result<Compacted, Arc<CompactError>>) + Send>;
+
+struct Worker<R> {
+    archive: Archive,
+    log_bytes: u64,
+    /// What is sealed up to here is in the last snapshot, or was tried in vain.
+    snapshot_zxid: i64,
+    snapshot_bytes: u64,
+    report: Report,
+    replica: PhantomData<fn() -> R>,
+}
+
+impl<R: Replica> Worker<R> {
+    fn run(mut self, desk: &Desk) {
+        let mut state = desk.lock();
+        while !state.ending {
+            let wanted = state.wanted;
+            let asked = wanted > state.done;
+            drop(state);
+            if asked || self.is_due() {
+                let outcome = self.compact(asked).map_err(Arc::new);
+                (self.report)(&outcome);
+                let mut state = desk.lock();
+                state.done = wanted;
+                state.last = Some(outcome);
+                desk.news.notify_all();
+            }
+            state = desk.lock();
+            if state.wanted == state.done && !state.ending {
+                let waited = desk.news.wait_timeout(state, LOOK_EVERY);
+                state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        // A large state is not written again for every little bit of log.
+        let enough = self.log_bytes.max(self.snapshot_bytes);
+        self.archive.sealed_bytes_after(self.snapshot_zxid) >= enough
+    }
+
+    fn compact(&mut self, rotate: bool) -> Result<Compacted, CompactError> {
+        if rotate {
+            self.archive.seal_and_rotate().map_err(CompactError::Rotate)?;
+        }
+        let sealed_zxid = self.archive.sealed_zxid();
+        // Also where it fails: it is tried again when as much has gathered once more.
+        self.snapshot_zxid = sealed_zxid;
+        let outcome = compact::<R>(&self.archive)?;
+        if outcome.snapshot_bytes > 0 {
+            self.snapshot_bytes = outcome.snapshot_bytes;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Makes a snapshot of the last one and all sealed segments, and removes what nobody needs then:
+/// all snapshots but the last two, and the log up to the older one.
+fn compact<R: Replica>(archive: &Archive) -> Result<Compacted, CompactError> {
+    let folder = archive.folder();
+    let snapshots = Snapshots::new(folder.disk().as_ref());
+    let base = snapshots.load_newest().map_err(CompactError::Read)?.image;
+    let base_zxid = base.as_ref().map(|image| image.zxid);
+    let after = base_zxid.unwrap_or(folder.floor());
+    let sealed = archive.sealed();
+    if sealed.last().is_none_or(|last| last.last_zxid <= after) {
+        return Ok(Compacted { zxid: after, snapshot_bytes: 0, segments_removed: 0 });
+    }
+    let invalid = |source| CompactError::Read(OpenError::Replay { zxid: after, source });
+    let mut replica = R::restore(base, folder.floor()).map_err(invalid)?;
+    let mut replay = |zxid: i64, payload: &[u8]| replica.replay(zxid, payload);
+    let zxid = replay_sealed(folder, &sealed, after, &mut replay).map_err(CompactError::Read)?;
+    let image = super::Image { zxid, ..replica.into_image() };
+    let snapshot_bytes = snapshots.save(&image).map_err(CompactError::Write)?;
+    let kept = [Some(zxid), base_zxid];
+    let kept: Vec<i64> = kept.into_iter().flatten().collect();
+    snapshots.keep_only(&kept).map_err(CompactError::Remove)?;
+    let segments_removed = archive.remove_segments_up_to(after).map_err(CompactError::Remove)?;
+    Ok(Compacted { zxid, snapshot_bytes, segments_removed })
+}

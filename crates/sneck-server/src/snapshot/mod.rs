@@ -1,0 +1,23 @@
+//! Snapshots: the whole state of the server in one file, in the format of Apache ZooKeeper.
+//!
+//! The format is Apache's so that a server can grow into an ensemble by a copy of one file: see
+//! [`export`]. A snapshot is never taken of the running state. A [`Compactor`] makes each new one
+//! of the last one and the part of the log that is not written to any more, by the same replay
+//! with which the server starts: nothing pauses, and recovery is tried out all day.
+
+mod adler32;
+mod compactor;
+mod decode;
+mod encode;
+mod export;
+mod image;
+mod restore;
+mod snapshots;
+
+pub use compactor::{CompactError, Compacted, Compactor};
+pub use decode::{BadSnapshot, read};
+pub use encode::{InvalidImage, WriteError, write};
+pub use export::{ExportError, Exported, export, seed};
+pub use image::{CONTAINER_OWNER, Image, NodeRecord, SessionRecord, TTL_OWNER_BYTE};
+pub use restore::{Replica, Restored, restore};
+pub use snapshots::{Loaded, Snapshots};
