@@ -1,5 +1,6 @@
 //! What kind of ensemble to start.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Ensemble, Version};
@@ -32,6 +33,7 @@ pub struct Builder {
     pub(super) heap_mb: u32,
     pub(super) properties: Vec<(String, String)>,
     pub(super) counters: Vec<(String, i32)>,
+    pub(super) preloaded: Option<PathBuf>,
     pub(super) optimised: bool,
 }
 
@@ -54,6 +56,7 @@ impl Builder {
             // outlives the process, and a sync of the disk would only slow every test down.
             properties: vec![("zookeeper.forceSync".to_owned(), "no".to_owned())],
             counters: Vec::new(),
+            preloaded: None,
             optimised: false,
         }
     }
@@ -160,6 +163,13 @@ impl Builder {
         sneck_wire::path::validate(path).expect("the path of a node");
         assert!(path != "/", "the root's counter is a matter of the servers");
         self.counters.push((path.to_owned(), creates));
+        self
+    }
+
+    /// Lets each server begin with a copy of the files in `folder/version-2`, as if an operator had
+    /// put them into its data folder before its first start.
+    pub fn preload(mut self, folder: &Path) -> Builder {
+        self.preloaded = Some(folder.to_owned());
         self
     }
 

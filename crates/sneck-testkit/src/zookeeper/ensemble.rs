@@ -271,9 +271,19 @@ impl Ensemble {
     async fn modes(&self) -> Vec<Option<Mode>> {
         let mut modes = Vec::new();
         for (server, &addr) in self.addrs.iter().enumerate() {
-            modes.push(if self.is_expected(server) { four_letter::mode(addr).await } else { None });
+            let serves = self.is_expected(server) && self.is_open_for_tls(server).await;
+            modes.push(if serves { four_letter::mode(addr).await } else { None });
         }
         modes
+    }
+
+    /// Whether the TLS port, where there is one, takes connections; a server opens it last.
+    async fn is_open_for_tls(&self, server: usize) -> bool {
+        let port = self.owned.as_ref().and_then(|owned| owned.secure.get(server));
+        match port {
+            Some(port) => tokio::net::TcpStream::connect(port).await.is_ok(),
+            None => true,
+        }
     }
 
     /// Whether this server should serve, as far as we know what was done to it.

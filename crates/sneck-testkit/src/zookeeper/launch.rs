@@ -73,6 +73,9 @@ impl Launch {
         if !builder.counters.is_empty() {
             snapshot::write(&data, &builder.counters)?;
         }
+        if let Some(preloaded) = &builder.preloaded {
+            preload(&preloaded.join("version-2"), &data.join("version-2"))?;
+        }
         let mut args = java_flags(builder, &folder);
         if let (Some(material), Some(certificate)) = (material, builder.certificate) {
             args.extend(tls_flags(material, certificate));
@@ -94,6 +97,16 @@ impl Launch {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
+}
+
+/// Copies all files of a folder.
+fn preload(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 fn configuration(builder: &Builder, index: usize, ports: &[Ports], data: &Path) -> String {
