@@ -134,6 +134,30 @@ async fn a_place_with_a_negative_number_displaces_no_holder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_granted_the_lock_beside_a_place_with_a_negative_number() {
+    for counter in [1, i32::MAX - 100] {
+        let server = or_skip!(Builder::new(Version::V3_9).counter("/neg/l", counter).start().await);
+        let observer = observer_of(&server).await;
+        let locks = locks_on(&server, "neg").await;
+        let strange = format!("/neg/l/_c_x-lock-{}", i32::MIN);
+        make(&observer, &strange, CreateMode::Ephemeral).await;
+        let (told, mut standing) = mpsc::unbounded_channel();
+        let mutex = locks.mutex("l").on_progress(move |progress| {
+            if let Progress::Waiting(waiting) = progress {
+                let _ = told.send(waiting.ahead);
+            }
+        });
+        let waiting = tokio::spawn(async move { mutex.lock().await });
+        assert_eq!(standing.recv().await, Some(Some(1)), "behind the negative number");
+        assert!(locks.mutex("l").try_lock().await.expect("an answer").is_none());
+        assert!(!waiting.is_finished());
+        remove(&observer, &strange).await;
+        let guard = waiting.await.expect("no panic").expect("its turn comes");
+        guard.unlock().await.expect("held");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_rise_when_the_parent_is_gone_between_two_grants() {
     let interval = Duration::from_millis(200);
     let builder = Builder::new(Version::V3_9).container_check_interval(interval);

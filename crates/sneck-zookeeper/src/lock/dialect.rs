@@ -28,23 +28,18 @@ pub enum ForeignPolicy {
     Block,
 }
 
-/// The number a server has given a place. It orders the line, and only that: it wraps, and begins
+/// The number a server has given a place. It orders the line, and only that: it runs out, and begins
 /// again when the lock's node has been deleted in between, so it is no fencing token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Negative numbers come first, although the server gave them last: the other clients of the dialect
+/// order them so, and whoever has one believes to hold the lock. None of our own claims keeps one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(i32);
 
 impl Sequence {
-    /// How much later than `pivot` a place came; negative for an earlier one. The order of arrival of
-    /// places that are in line at the same time is that of their distance from one of them, by serial
-    /// number arithmetic (RFC 1982): servers before 3.6 let the counter wrap to negative numbers, and
-    /// no line is two thousand million places long.
-    pub(crate) fn distance(self, pivot: Sequence) -> i32 {
-        self.0.wrapping_sub(pivot.0)
-    }
-
-    /// Whether the server's counter is used up. From 3.6 on it sticks at its largest value, where every
-    /// place gets the same number; before, it wraps, which makes other clients of the same line order
-    /// it wrongly. Whoever gets such a number must not rely on it.
+    /// Whether the server's counter is used up. From 3.6 on it sticks at its largest value for creates
+    /// that come one by one, and wraps for those that are on the way together; before, it always wraps.
+    /// Whoever gets such a number must not rely on it.
     pub(crate) fn is_exhausted(self) -> bool {
         self.0 < 0 || self.0 == i32::MAX
     }
@@ -117,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrapped_counter_goes_on_behind() {
-        let (last, first) = (Sequence(i32::MAX - 1), Sequence(i32::MIN + 3));
-        assert!(first.distance(last) > 0 && last.distance(first) < 0);
-        assert!(first.is_exhausted() && !last.is_exhausted() && !Sequence(0).is_exhausted());
+    fn a_counter_that_wrapped_comes_first_and_is_used_up() {
+        assert!(Sequence(i32::MIN) < Sequence(-1) && Sequence(-1) < Sequence(0));
+        assert!(Sequence(i32::MIN).is_exhausted() && Sequence(-1).is_exhausted());
+        assert!(!Sequence(0).is_exhausted() && !Sequence(i32::MAX - 1).is_exhausted());
         assert!(Sequence(i32::MAX).is_exhausted());
     }
 

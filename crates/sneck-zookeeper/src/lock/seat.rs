@@ -514,12 +514,12 @@ pub(crate) fn contender(child: &str, node: &Node) -> Contender {
 }
 
 /// The children that are places, in order, the holder first; or the child that is nobody's place.
-/// `pivot` is a place to begin counting from, where there is one.
+/// `asker` is the place of whoever asks; empty when that is nobody in line.
 pub(crate) fn line<'a>(
     dialect: Dialect,
     policy: ForeignPolicy,
     children: &'a [String],
-    pivot: &str,
+    asker: &str,
 ) -> Result<Vec<&'a String>, &'a str> {
     let mut foreign = Vec::new();
     let mut places = Vec::with_capacity(children.len());
@@ -531,13 +531,9 @@ pub(crate) fn line<'a>(
             (None, ForeignPolicy::Block) => foreign.push(child),
         }
     }
-    let own = |child: &str| child == pivot;
-    if let Some(pivot) = dialect.sequence(pivot).or(places.first().map(|(sequence, _)| *sequence)) {
-        // Of two equal numbers nobody can tell which came first; whoever asks is the later one.
-        places.sort_by(|(a, x), (b, y)| {
-            a.distance(pivot).cmp(&b.distance(pivot)).then_with(|| own(x).cmp(&own(y)))
-        });
-    }
+    let own = |child: &str| child == asker;
+    // Of two equal numbers nobody can tell which came first; whoever asks is the later one.
+    places.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| own(x).cmp(&own(y))));
     foreign.extend(places.into_iter().map(|(_, child)| child));
     Ok(foreign)
 }

@@ -400,9 +400,9 @@ fn a_foreign_child_that_comes_while_we_wait_is_seen_at_the_next_list() {
 }
 
 #[test]
-fn numbers_that_wrapped_keep_their_order() {
+fn numbers_that_wrapped_come_first() {
     let child = |number: i32| format!("_c_x-lock-{number:010}");
-    let order = [i32::MAX - 2, i32::MAX, i32::MIN, i32::MIN + 1];
+    let order = [i32::MIN, i32::MIN + 1, i32::MAX - 2, i32::MAX];
     let sorted: Vec<String> = order.map(child).into();
     let mut shuffled = sorted.clone();
     for turn in 0..sorted.len() {
