@@ -1,11 +1,14 @@
 //! The thread that runs the core: the one place that has the time, and that knows what is durable.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::core::contents::Contents;
 use crate::core::{ConnectionId, Core, Effects, Frame, Input, Now, Output, Peer};
 use crate::journal::Journal;
 use crate::outbox::Outbox;
@@ -45,6 +48,8 @@ pub(crate) struct Engine {
     pending: VecDeque<Pending>,
     barriers: VecDeque<(i64, oneshot::Sender<()>)>,
     clock: Clock,
+    /// Says to stop, also where the inbox is too full for the message.
+    stop: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -59,6 +64,7 @@ impl Engine {
         journal: Journal,
         inbox: mpsc::Receiver<Message>,
         clock: Clock,
+        stop: Arc<AtomicBool>,
     ) -> Self {
         Self {
             core,
@@ -68,11 +74,13 @@ impl Engine {
             pending: VecDeque::new(),
             barriers: VecDeque::new(),
             clock,
+            stop,
         }
     }
 
-    /// Runs until told to stop, or until the journal can write no more.
-    pub(crate) fn run(mut self) -> Core {
+    /// Runs until told to stop, or until the journal can write no more: that is the error then.
+    /// Whoever waits for an answer gets none, for nobody can say what the disk has.
+    pub(crate) fn run(mut self) -> Result<Contents, String> {
         'life: while let Some(first) = self.inbox.blocking_recv() {
             let mut next = Some(first);
             for _ in 0..GROUP_MAX {
@@ -88,19 +96,24 @@ impl Engine {
             {
                 break 'life;
             }
-            self.journal.write();
             self.release();
-            if self.journal.has_failed() {
+            if self.journal.failure().is_some() {
                 break;
             }
         }
         self.journal.close();
         self.release();
-        self.core
+        match self.journal.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(self.core.into_contents()),
+        }
     }
 
     /// Takes a message; says whether to go on.
     fn take(&mut self, message: Message) -> bool {
+        if self.stop.load(Ordering::Relaxed) {
+            return false;
+        }
         match message {
             Message::Attach { connection, peer, outbox } => {
                 self.outboxes.insert(connection, outbox);

@@ -1,26 +1,116 @@
 //! Where transactions are written down before anybody sees what they did.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
 use crate::core::change::Txn;
+use crate::engine::Message;
+use crate::log::{AppendError, Failure, Log, LogOptions, OpenError, Progress, Recovery, Stopped};
+use crate::snapshot::Compactor;
 
 /// Where transactions go.
 #[derive(Debug)]
 pub(crate) enum Journal {
     /// Nowhere: everything ends with the process, and can be seen at once.
     Memory,
+    Disk(Disk),
 }
 
-impl Journal {
-    /// Adds transactions to what the next [`write`](Self::write) gives away.
-    pub(crate) fn add(&mut self, _txns: &[Txn]) {
-        match self {
-            Self::Memory => {}
+/// A log, and the thread that keeps it short.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    log: Option<Log>,
+    compactor: Option<Compactor>,
+    progress: Arc<Shown>,
+    record: BytesMut,
+    failed: Option<String>,
+}
+
+/// What the log's thread has said last.
+#[derive(Debug)]
+struct Shown {
+    durable: AtomicI64,
+    failure: Mutex<Option<Arc<Failure>>>,
+}
+
+impl Disk {
+    /// Lets a log go on from where it was recovered to, at `zxid`. Whenever it gets on, the core
+    /// hears of it.
+    pub(crate) fn start(
+        recovery: Recovery,
+        options: &LogOptions,
+        zxid: i64,
+        inbox: mpsc::Sender<Message>,
+    ) -> Result<Self, OpenError> {
+        let shown = Shown { durable: AtomicI64::new(zxid), failure: Mutex::default() };
+        let progress = Arc::new(shown);
+        let told = Arc::clone(&progress);
+        let notify = move |news: Progress| {
+            match news {
+                Progress::Durable(zxid) => told.durable.store(zxid, Ordering::Release),
+                Progress::Stopped(Stopped::Failed(failure)) => {
+                    *told.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                }
+                Progress::Stopped(Stopped::Closed) => {}
+            }
+            // A full inbox is news enough: the core looks at the progress after what is in it.
+            let _ = inbox.try_send(Message::Durable);
+        };
+        let log = Some(recovery.start(options, notify)?);
+        let record = BytesMut::new();
+        Ok(Self { log, compactor: None, progress, record, failed: None })
+    }
+
+    /// The log, while it is open.
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+
+    /// Keeps a compactor for as long as the log.
+    pub(crate) fn keep(&mut self, compactor: Compactor) {
+        self.compactor = Some(compactor);
+    }
+
+    fn add(&mut self, txns: &[Txn]) {
+        let Some(log) = &self.log else { return };
+        for txn in txns {
+            self.record.clear();
+            txn.encode(&mut self.record);
+            if let Err(error) = log.append(txn.at.zxid, &self.record) {
+                // Why it has stopped says more than that it has.
+                let told = !matches!(error, AppendError::Stopped(_));
+                self.failed = Some(if told { error.to_string() } else { "the log stopped".into() });
+                return;
+            }
         }
     }
 
-    /// Gives away what was added, to be written in one go.
-    pub(crate) fn write(&mut self) {
+    fn failure(&self) -> Option<String> {
+        let failure = self.progress.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = failure.as_ref().map(|failure| format!("{failure}: {}", failure.source));
+        told.or_else(|| self.failed.clone())
+    }
+
+    fn close(&mut self) {
+        drop(self.compactor.take());
+        if let Some(log) = self.log.take()
+            && let Err(stopped) = log.close()
+        {
+            self.failed.get_or_insert(stopped.to_string());
+        }
+    }
+}
+
+impl Journal {
+    /// Writes transactions down, some time soon and in this order.
+    pub(crate) fn add(&mut self, txns: &[Txn]) {
         match self {
             Self::Memory => {}
+            Self::Disk(disk) => disk.add(txns),
         }
     }
 
@@ -28,13 +118,15 @@ impl Journal {
     pub(crate) fn durable(&self) -> i64 {
         match self {
             Self::Memory => i64::MAX,
+            Self::Disk(disk) => disk.progress.durable.load(Ordering::Acquire),
         }
     }
 
-    /// Whether nothing can be made durable any more.
-    pub(crate) fn has_failed(&self) -> bool {
+    /// Why nothing can be made durable any more, once that is so.
+    pub(crate) fn failure(&self) -> Option<String> {
         match self {
-            Self::Memory => false,
+            Self::Memory => None,
+            Self::Disk(disk) => disk.failure(),
         }
     }
 
@@ -42,6 +134,7 @@ impl Journal {
     pub(crate) fn close(&mut self) {
         match self {
             Self::Memory => {}
+            Self::Disk(disk) => disk.close(),
         }
     }
 }

@@ -1,8 +1,5 @@
 //! An embedded single-node server that speaks ZooKeeper's client protocol.
 
-// What the durable log will need is here and tested, but nothing outside of tests uses it yet.
-#![allow(dead_code)]
-
 mod core;
 mod engine;
 mod front;
@@ -12,8 +9,11 @@ pub mod log;
 mod outbox;
 mod server;
 pub mod snapshot;
+mod start_error;
 
 pub use crate::core::access::digest;
 pub use crate::core::words::Word;
 pub use crate::limits::Limits;
+pub use crate::log::Durability;
 pub use crate::server::{Builder, InProcess, Paused, Remains, Running, Server};
+pub use crate::start_error::StartError;

@@ -36,6 +36,14 @@ pub struct Limits {
     pub identities_max: usize,
 }
 
+impl Limits {
+    /// The most bytes that one transaction may take when written down. A request has room for less,
+    /// but `auth` in an access list stands for all identities of a connection.
+    pub(crate) fn txn_bytes_max(&self) -> usize {
+        self.frame_bytes_max + self.frame_bytes_max / 2 + 64 * 1_024
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -2,31 +2,39 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
+use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
 use crate::core::{Core, Input, Peer, Settings};
 use crate::engine::{Clock, Engine, INBOX_MAX, Message, wall_ms};
 use crate::front::{Door, Socket, listen_tcp, listen_unix};
-use crate::journal::Journal;
+use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
+use crate::log::{Durability, Folder, LogOptions};
+use crate::snapshot::{Compactor, restore};
+use crate::start_error::StartError;
 
 /// Bytes that may be under way in each direction of a connection within the process.
 const IN_PROCESS_BYTES: usize = 256 * 1_024;
 
+/// Bytes of log that are not in a snapshot before there is a new one.
+const COMPACT_BYTES: u64 = 64 << 20;
+
 /// Describes a server; [`Builder::start`] starts it.
 ///
-/// Left alone it keeps everything in memory, listens nowhere and can only be reached within the
+/// Left alone it keeps everything in memory only, listens nowhere and can only be reached within the
 /// process, through [`Running::in_process`].
 #[derive(Debug, Clone)]
 pub struct Builder {
@@ -39,6 +47,8 @@ pub struct Builder {
     words: Option<BTreeSet<Word>>,
     reap_every: Duration,
     zxid: Option<i64>,
+    data: Option<PathBuf>,
+    durability: Durability,
 }
 
 /// The server. There is nothing to it before it runs: see [`Server::builder`].
@@ -49,7 +59,7 @@ impl Server {
     /// Begins to describe a server.
     ///
     /// ```
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck_server::StartError> {
     /// use sneck_server::Server;
     ///
     /// let server = Server::builder().listen(([127, 0, 0, 1], 0).into()).start().await?;
@@ -69,6 +79,8 @@ impl Server {
             words: None,
             reap_every: Duration::from_secs(60),
             zxid: None,
+            data: None,
+            durability: Durability::default(),
         }
     }
 }
@@ -132,48 +144,85 @@ impl Builder {
         self
     }
 
-    /// Starts the server, empty. Its tasks run on the current runtime.
+    /// Keeps everything in this folder, which is made if it is not there, and of which only one
+    /// server at a time may make use.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
+    }
+
+    /// When a write in a data folder counts as done: once it outlives a power failure, unless set.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Starts the server with what is in its data folder, or else empty. Its tasks run on the
+    /// current runtime.
     ///
     /// # Errors
-    /// When an address or the socket cannot be listened on, or a thread not be started.
+    /// See [`StartError`]. Nothing runs then, and nothing in the folder has been damaged.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub async fn start(self) -> io::Result<Running> {
-        let zxid = self.zxid.unwrap_or_else(first_zxid);
-        let core = Core::new(self.settings(), zxid);
-        self.start_with(core, Clock::start()).await
+    pub async fn start(self) -> Result<Running, StartError> {
+        let contents = Contents::new(self.zxid.unwrap_or_else(first_zxid));
+        self.start_with(contents).await
     }
 
-    /// Starts the server with what another one left.
+    /// Starts the server with what another one left in memory. A data folder is not looked at.
     ///
     /// # Errors
     /// As for [`Builder::start`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub async fn resume(self, remains: Remains) -> io::Result<Running> {
-        let clock = Clock::start();
-        let core = remains.0.again(self.settings(), clock.now());
-        self.start_with(core, clock).await
+    pub async fn resume(mut self, remains: Remains) -> Result<Running, StartError> {
+        self.data = None;
+        self.start_with(remains.0).await
     }
 
-    async fn start_with(self, core: Core, clock: Clock) -> io::Result<Running> {
+    async fn start_with(self, mut contents: Contents) -> Result<Running, StartError> {
         let mut listeners = Vec::new();
         for address in &self.addresses {
-            listeners.push(TcpListener::bind(address).await?);
+            let failed = |source| StartError::Listen { on: address.to_string(), source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let bound = listener.local_addr().map_err(failed)?;
+            listeners.push((listener, bound));
         }
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-        let socket = self.socket.as_deref().map(Socket::bind).transpose()?;
+        let addresses = listeners.iter().map(|(_, bound)| *bound).collect();
+        let socket = self.socket.as_deref().map(|path| {
+            let failed = |source| StartError::Listen { on: path.display().to_string(), source };
+            Socket::bind(path).map_err(failed)
+        });
+        let socket = socket.transpose()?;
 
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
-        let engine = Engine::new(core, Journal::Memory, inbox, clock);
-        let thread =
-            std::thread::Builder::new().name("sneck-core".into()).spawn(|| engine.run())?;
-        let door = Door::new(sender, self.limits);
+        let mut journal = Journal::Memory;
+        if let Some(folder) = self.data.clone() {
+            let (options, inbox) = (self.log_options(), sender.clone());
+            let opened = tokio::task::spawn_blocking(move || open(&folder, &options, inbox));
+            let disk;
+            (contents, disk) = opened.await.map_err(StartError::panicked)??;
+            journal = Journal::Disk(disk);
+        }
+        // The time of sessions begins here: reading a long log is no silence of theirs.
+        let clock = Clock::start();
+        let core = Core::new(self.settings(), contents, clock.now());
+        let stop = Arc::new(AtomicBool::new(false));
+        let engine = Engine::new(core, journal, inbox, clock, Arc::clone(&stop));
+        let (ended, end) = watch::channel(None);
+        let run = move || {
+            let result = engine.run();
+            ended.send_replace(Some(result.as_ref().map(drop).map_err(Clone::clone)));
+            result.ok()
+        };
+        let thread = std::thread::Builder::new().name("sneck-core".into()).spawn(run);
+        let thread = thread.map_err(StartError::Thread)?;
+        let door = Door::new(sender, self.limits, stop);
 
         let mut tasks: Vec<AbortHandle> = Vec::new();
-        for listener in listeners {
+        for (listener, _) in listeners {
             tasks.push(tokio::spawn(listen_tcp(listener, door.clone())).abort_handle());
         }
         let socket = socket.map(|(listener, socket)| {
@@ -181,7 +230,18 @@ impl Builder {
             socket
         });
         tasks.push(tokio::spawn(tick(door.clone(), self.tick)).abort_handle());
-        Ok(Running { door, addresses, socket, tasks, thread: Some(thread) })
+        Ok(Running { door, addresses, socket, tasks, thread: Some(thread), end })
+    }
+
+    fn log_options(&self) -> LogOptions {
+        // An entry may take an eighth of a segment, and the largest transaction is one entry.
+        let largest = u64::try_from(self.limits.txn_bytes_max()).unwrap_or(u64::MAX);
+        let defaults = LogOptions::default();
+        LogOptions {
+            durability: self.durability,
+            segment_bytes: defaults.segment_bytes.max(largest.saturating_mul(9)),
+            ..defaults
+        }
     }
 
     fn settings(&self) -> Settings {
@@ -206,7 +266,8 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     socket: Option<Socket>,
     tasks: Vec<AbortHandle>,
-    thread: Option<JoinHandle<Core>>,
+    thread: Option<JoinHandle<Option<Contents>>>,
+    end: watch::Receiver<Option<Result<(), String>>>,
 }
 
 impl Running {
@@ -231,13 +292,26 @@ impl Running {
         InProcess { door: self.door.clone() }
     }
 
-    /// Stops the server and breaks all connections. Sessions go on in what is left.
+    /// Stops the server and breaks all connections. Sessions go on in what is left, which is `None`
+    /// only if the server had failed.
     pub async fn stop(mut self) -> Option<Remains> {
         self.door.say(Message::Stop).await;
         let thread = self.thread.take()?;
         // The thread ends soon, but it must not be waited for on a thread of the runtime.
         let joined = tokio::task::spawn_blocking(|| thread.join()).await;
-        joined.ok()?.ok().map(Remains)
+        joined.ok()?.ok()?.map(Remains)
+    }
+
+    /// Waits until the server has ended by itself, and says why: the disk has failed it. What it had
+    /// not acknowledged by then may be on the disk or not.
+    pub async fn failed(&self) -> String {
+        let mut end = self.end.clone();
+        let ended = end.wait_for(|end| matches!(end, Some(Err(_)))).await;
+        match ended.as_deref() {
+            Ok(Some(Err(failure))) => failure.clone(),
+            // Its thread is gone without having said anything.
+            _ => "the server has panicked".to_owned(),
+        }
     }
 
     /// Ends a session, as if its time were over, and returns when it has ended.
@@ -314,9 +388,27 @@ impl fmt::Debug for InProcess {
     }
 }
 
-/// What a stopped server in memory leaves: its nodes and its sessions.
+/// What a stopped server leaves: its nodes and its sessions.
 #[derive(Debug)]
-pub struct Remains(Core);
+pub struct Remains(Contents);
+
+/// Reads a data folder, and goes on writing in it.
+fn open(
+    folder: &Path,
+    options: &LogOptions,
+    inbox: mpsc::Sender<Message>,
+) -> Result<(Contents, Disk), StartError> {
+    let folder = Folder::open(folder, SystemTime::now())?;
+    let restored = restore::<Contents>(&folder)?;
+    let contents = restored.replica;
+    let mut disk = Disk::start(restored.recovery, options, contents.zxid, inbox)?;
+    if let Some(log) = disk.log() {
+        // A compaction that fails leaves everything as it was, and the next one tries again.
+        let compactor = Compactor::start::<Contents>(log.archive(), COMPACT_BYTES, |_| {});
+        disk.keep(compactor.map_err(StartError::Thread)?);
+    }
+    Ok((contents, disk))
+}
 
 /// Tells the core that time passes.
 async fn tick(door: Door, tick: Duration) {

@@ -163,6 +163,22 @@ impl Deed {
 }
 
 impl Change {
+    /// About how many bytes it takes when written down.
+    pub(crate) fn weight(&self) -> usize {
+        const NUMBERS: usize = 32;
+        let list = |acl: &AccessList| -> usize {
+            acl.iter().map(|entry| 12 + entry.id.scheme.len() + entry.id.id.len()).sum()
+        };
+        let bytes = |data: &Option<Bytes>| data.as_ref().map_or(0, Bytes::len);
+        NUMBERS
+            + match self {
+                Self::Create { path, data, acl, .. } => path.len() + bytes(data) + list(acl),
+                Self::SetData { path, data } => path.len() + bytes(data),
+                Self::SetAcl { path, acl } => path.len() + list(acl),
+                Self::Delete { path } | Self::SetCounter { path, .. } => path.len(),
+            }
+    }
+
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Create { path, data, acl, owner } => {

@@ -9,6 +9,7 @@ use sneck_wire::{
 };
 
 use super::change::Txn;
+use super::contents::Contents;
 use super::words::Allowed;
 use super::{ConnectionId, Core, Frame, Input, Now, Output, Peer, Schedule, Settings};
 use crate::limits::Limits;
@@ -49,9 +50,10 @@ impl World {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
+        let now = Now { mono_ms: 1_000_000, wall_ms: 1_800_000_000_000 };
         Self {
-            core: Core::new(settings, 0),
-            now: Now { mono_ms: 1_000_000, wall_ms: 1_800_000_000_000 },
+            core: Core::new(settings, Contents::new(0), now),
+            now,
             outputs: Vec::new(),
             txns: Vec::new(),
             connections: 0,
@@ -80,8 +82,9 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) {
-        let core = std::mem::replace(&mut self.core, Core::new(settings(), 0));
-        self.core = core.again(settings(), self.now);
+        let empty = Core::new(settings(), Contents::new(0), self.now);
+        let contents = std::mem::replace(&mut self.core, empty).into_contents();
+        self.core = Core::new(settings(), contents, self.now);
         self.outputs.clear();
     }
 

@@ -13,6 +13,7 @@
 pub(crate) mod access;
 pub(crate) mod change;
 mod connection;
+pub(crate) mod contents;
 pub(crate) mod node;
 mod password;
 mod reads;
@@ -42,6 +43,7 @@ use sneck_wire::{
 use crate::limits::Limits;
 use change::{Deed, Txn};
 use connection::Connection;
+use contents::{Contents, last_changes_of};
 use node::At;
 use sessions::Sessions;
 use tree::Tree;
@@ -178,34 +180,33 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A server that has just been created, and whose first transaction comes after `zxid`.
-    pub(crate) fn new(settings: Settings, zxid: i64) -> Self {
-        Self::with_tree(settings, zxid, Tree::new())
-    }
-
-    /// A server with this tree and no sessions.
-    pub(crate) fn with_tree(settings: Settings, zxid: i64, tree: Tree) -> Self {
+    /// A server with these nodes and sessions, and nobody connected. Sessions get their full time.
+    pub(crate) fn new(settings: Settings, contents: Contents, now: Now) -> Self {
+        let mut sessions = Sessions::new(settings.tick_ms, contents.last_session);
+        for (id, timeout_ms) in contents.sessions {
+            sessions.open(id, timeout_ms, now.mono_ms);
+        }
         Self {
-            sessions: Sessions::new(settings.tick_ms),
+            sessions,
             settings,
-            tree,
+            tree: contents.tree,
             watches: Watches::default(),
             connections: BTreeMap::new(),
-            zxid,
+            zxid: contents.zxid,
             ticked_at_ms: None,
             reaped_at_ms: None,
             traffic: words::Traffic::default(),
         }
     }
 
-    /// The server after a restart: with the same nodes and sessions, and nobody connected.
-    pub(crate) fn again(self, settings: Settings, now: Now) -> Self {
-        let mut core = Self::with_tree(settings, self.zxid, self.tree);
-        core.sessions.go_on_from(&self.sessions);
-        for (id, session) in self.sessions.iter() {
-            core.resume_session(id, session.timeout_ms, now);
+    /// What outlives it.
+    pub(crate) fn into_contents(self) -> Contents {
+        Contents {
+            sessions: self.sessions.iter().map(|(id, one)| (id, one.timeout_ms)).collect(),
+            last_session: self.sessions.last_id(),
+            tree: self.tree,
+            zxid: self.zxid,
         }
-        core
     }
 
     /// The last transaction.
@@ -243,38 +244,6 @@ impl Core {
             }
         }
         effects
-    }
-
-    /// Makes a transaction again that was made before, from a log.
-    pub(crate) fn replay(&mut self, txn: &Txn, now: Now) -> Result<(), tree::Misfit> {
-        match &txn.deed {
-            Deed::OpenSession { id, timeout_ms } => {
-                self.sessions.open(*id, *timeout_ms, now.mono_ms);
-            }
-            Deed::CloseSession { id } => {
-                self.sessions.close(*id);
-                for change in self.last_changes_of(*id) {
-                    self.tree.apply(&change, txn.at)?;
-                }
-            }
-            Deed::Changes(changes) => {
-                for change in changes {
-                    self.tree.apply(change, txn.at)?;
-                }
-            }
-        }
-        self.zxid = txn.at.zxid;
-        Ok(())
-    }
-
-    /// Puts back a session from a snapshot, with its full time to live.
-    pub(crate) fn resume_session(&mut self, id: i64, timeout_ms: i32, now: Now) {
-        self.sessions.open(id, timeout_ms, now.mono_ms);
-    }
-
-    /// The nodes, and the sessions with their timeouts.
-    pub(crate) fn contents(&self) -> (&Tree, impl Iterator<Item = (i64, i32)>) {
-        (&self.tree, self.sessions.iter().map(|(id, session)| (id, session.timeout_ms)))
     }
 
     fn request(
@@ -375,18 +344,13 @@ impl Core {
     fn close_session(&mut self, session: i64, now: Now, effects: &mut Effects) {
         let Some(closed) = self.sessions.close(session) else { return };
         let at = self.begin(now);
-        for change in self.last_changes_of(session) {
+        for change in last_changes_of(&self.tree, session) {
             self.make(&change, at, effects);
         }
         effects.txns.push(Txn { at, deed: Deed::CloseSession { id: session } });
         if let Some(connection) = closed.connection {
             self.hang_up(connection, effects);
         }
-    }
-
-    fn last_changes_of(&self, session: i64) -> Vec<change::Change> {
-        let paths = self.tree.owned_by(session);
-        paths.map(|path| change::Change::Delete { path: path.to_owned() }).collect()
     }
 
     /// The next transaction.

@@ -30,13 +30,14 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(tick_ms: u64) -> Self {
+    /// No sessions yet. None will get an id up to `last_id`.
+    pub(crate) fn new(tick_ms: u64, last_id: i64) -> Self {
         Self {
             sessions: BTreeMap::new(),
             ticks: BTreeMap::new(),
             tick_ms: tick_ms.max(1),
             stalled_ms: 0,
-            last_id: 0,
+            last_id,
         }
     }
 
@@ -49,9 +50,9 @@ impl Sessions {
         by_time.max(self.last_id.saturating_add(1))
     }
 
-    /// Gives no id that was given before.
-    pub(crate) fn go_on_from(&mut self, before: &Self) {
-        self.last_id = before.last_id;
+    /// The highest id ever given.
+    pub(crate) fn last_id(&self) -> i64 {
+        self.last_id
     }
 
     /// Adds a session with its full time to live.
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn sessions_expire_within_a_tick_of_their_timeout() {
-        let mut sessions = Sessions::new(500);
+        let mut sessions = Sessions::new(500, 0);
         sessions.open(1, 4000, 123);
         assert!(sessions.expired(4123).is_empty());
         assert_eq!(sessions.expired(4500), [1]);
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn time_does_not_pass_for_sessions_while_the_server_stands_still() {
-        let mut sessions = Sessions::new(500);
+        let mut sessions = Sessions::new(500, 0);
         sessions.open(1, 4000, 0);
         sessions.stalled(60_000);
         assert!(sessions.expired(60_000 + 4499).is_empty());
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn ids_never_repeat() {
-        let mut sessions = Sessions::new(500);
+        let mut sessions = Sessions::new(500, 0);
         let first = sessions.next_id(1_800_000_000_000);
         sessions.open(first, 4000, 0);
         // The clock goes back.
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_was_left_does_not_take_the_session_along() {
-        let mut sessions = Sessions::new(500);
+        let mut sessions = Sessions::new(500, 0);
         let (old, new) = (ConnectionId(1), ConnectionId(2));
         sessions.open(1, 4000, 0);
         assert_eq!(sessions.attach(1, old, 4000, 0), None);

@@ -59,6 +59,7 @@ impl Core {
             }
             _ => return Err(ErrorCode::UNIMPLEMENTED),
         };
+        self.fits_a_txn(change.weight())?;
         let at = self.begin(now);
         self.make(&change, at, effects);
         let reply = self.reply_to(op, &change);
@@ -102,9 +103,14 @@ impl Core {
         let at = At { zxid: self.zxid + 1, time_ms: now.wall_ms };
         let (mut changes, mut undos, mut news) = (Vec::new(), Vec::new(), Vec::new());
         let mut results = Vec::with_capacity(ops.len());
+        let mut weight = 0_usize;
         for (number, op) in ops.iter().enumerate() {
             let made = self.prepare(asker, op).and_then(|change| match change {
-                Some(change) => self.apply(change, at).map(Some),
+                Some(change) => {
+                    weight += change.weight();
+                    self.fits_a_txn(weight)?;
+                    self.apply(change, at).map(Some)
+                }
                 None => Ok(None),
             });
             match made {
@@ -254,6 +260,13 @@ impl Core {
             return Err(ErrorCode::INVALID_ACL);
         }
         access::settle(acl, ids)
+    }
+
+    fn fits_a_txn(&self, bytes: usize) -> Result<(), ErrorCode> {
+        match bytes <= self.settings.limits.txn_bytes_max() {
+            true => Ok(()),
+            false => Err(ErrorCode::QUOTA_EXCEEDED),
+        }
     }
 
     fn room_for(&self, bytes: usize) -> Result<(), ErrorCode> {

@@ -9,7 +9,7 @@ pub(crate) use tcp::listen as listen_tcp;
 pub(crate) use unix::{Socket, listen as listen_unix};
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -26,15 +26,17 @@ pub(crate) struct Door {
     limits: Arc<Limits>,
     places: Arc<Places>,
     last_id: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Door {
-    pub(crate) fn new(inbox: mpsc::Sender<Message>, limits: Limits) -> Self {
+    pub(crate) fn new(inbox: mpsc::Sender<Message>, limits: Limits, stop: Arc<AtomicBool>) -> Self {
         Self {
             inbox,
             places: Arc::new(Places::new(&limits)),
             limits: Arc::new(limits),
             last_id: Arc::default(),
+            stop,
         }
     }
 
@@ -62,7 +64,8 @@ impl Door {
 
     /// Ends the core without waiting for it.
     pub(crate) fn stop_soon(&self) {
-        // A full inbox is rare, and then whoever wants to be sure has to wait.
+        self.stop.store(true, Ordering::Relaxed);
+        // A full inbox wakes the core just as well.
         let _ = self.inbox.try_send(Message::Stop);
     }
 
