@@ -19,8 +19,11 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// What tests of a crate may use besides: the server is tried with the client it is for.
-const ALLOWED_IN_TESTS: [(&str, &str); 2] =
-    [("sneck-server", "sneck"), ("sneck-server", "sneck-zookeeper")];
+const ALLOWED_IN_TESTS: [(&str, &str); 3] = [
+    ("sneck-server", "sneck"),
+    ("sneck-server", "sneck-core"),
+    ("sneck-server", "sneck-zookeeper"),
+];
 
 /// Tests of every crate may use this one, but for itself.
 const TESTKIT: &str = "sneck-testkit";

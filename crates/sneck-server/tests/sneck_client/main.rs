@@ -1,5 +1,7 @@
 //! Locks of the sneck client on this server, over each way in.
 
+mod contract;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -69,10 +71,15 @@ impl World {
     }
 
     async fn backend(&self, way: &Way, timeout: Duration) -> ZooKeeper {
+        self.backend_below("", way, timeout).await
+    }
+
+    async fn backend_below(&self, chroot: &str, way: &Way, timeout: Duration) -> ZooKeeper {
         let address = self.server.addresses()[0];
         let server = sneck_zookeeper::Server { host: "127.0.0.1".into(), port: address.port() };
         let mut options = SessionOptions::new(vec![server]);
         options.connector = Arc::new(way.clone());
+        options.chroot = chroot.to_owned();
         options.timeout = timeout;
         ZooKeeper::connect(options, LockOptions::default()).await.expect("a session")
     }
