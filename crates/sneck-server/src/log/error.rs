@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// What a replay function found wrong with an entry or an image.
 pub type ReplayError = Box<dyn Error + Send + Sync>;
 
-/// Why a folder cannot be opened. Nothing in it was changed.
+/// Why a folder cannot be opened. Unless it is [`OpenError::Io`], nothing in it was changed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -56,7 +56,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`OpenError::InUse`], [`OpenError::Foreign`], [`OpenError::Newer`], [`OpenError::Damaged`]
-    /// and [`OpenError::Io`]. None of them changes anything.
+    /// and [`OpenError::Io`]; but for the last, none of them changes anything.
     pub fn open(path: &Path, now: SystemTime) -> Result<Folder, OpenError> {
         create_folder(path).map_err(failed("create the folder", path))?;
         let disk = FolderDisk::new(path);

@@ -95,7 +95,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// Any [`OpenError`] but those about the folder; nothing was changed then.
+    /// Any [`OpenError`] but those about the folder. What was read is changed only once all of it
+    /// has been found good.
     pub fn recover(
         folder: &Folder,
         after: Option<i64>,

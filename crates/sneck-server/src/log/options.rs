@@ -15,7 +15,9 @@ pub enum Durability {
     /// When the disk has it: it outlives a power failure.
     #[default]
     Synced,
-    /// When the operating system has it: it outlives the process, not the machine.
+    /// When the operating system has it: it outlives the process, not the machine. After a power
+    /// failure the folder may even be refused as damaged, for nothing says in which order the
+    /// system has written.
     Written,
 }
 

@@ -5,7 +5,9 @@ use bytes::{Buf, BufMut};
 /// Headers and batches begin at multiples of this.
 ///
 /// It is the largest unit in which disks and page caches write, so a write that is torn never
-/// touches an acknowledged batch, and a scan for later batches need look at few places.
+/// touches an acknowledged batch, and a scan for later batches need look at few places. It costs
+/// room but no time: measured side by side, a sync takes as long when batches are packed, for a
+/// block is written either way.
 pub(super) const BLOCK: usize = 4096;
 
 /// The largest segment that is written or read.

@@ -45,7 +45,8 @@ pub struct Restored<R> {
 ///
 /// # Errors
 ///
-/// Any [`OpenError`] but those about the folder; nothing was changed then.
+/// Any [`OpenError`] but those about the folder. What was read is changed only once all of it has
+/// been found good.
 pub fn restore<R: Replica>(folder: &Folder) -> Result<Restored<R>, OpenError> {
     let Loaded { image, mut damaged } = Snapshots::new(folder.disk().as_ref()).load_newest()?;
     let zxid = image.as_ref().map(|image| image.zxid);
