@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc as blocking;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
@@ -151,6 +151,11 @@ impl Builder {
         self
     }
 
+    /// Whether it has a data folder.
+    pub(crate) fn has_data(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// When a write in a data folder counts as done: once it outlives a power failure, unless set.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -221,15 +226,15 @@ impl Builder {
         let thread = thread.map_err(StartError::Thread)?;
         let door = Door::new(sender, self.limits, stop);
 
-        let mut tasks: Vec<AbortHandle> = Vec::new();
+        let mut tasks = Vec::new();
         for (listener, _) in listeners {
-            tasks.push(tokio::spawn(listen_tcp(listener, door.clone())).abort_handle());
+            tasks.push(tokio::spawn(listen_tcp(listener, door.clone())));
         }
         let socket = socket.map(|(listener, socket)| {
-            tasks.push(tokio::spawn(listen_unix(listener, door.clone())).abort_handle());
+            tasks.push(tokio::spawn(listen_unix(listener, door.clone())));
             socket
         });
-        tasks.push(tokio::spawn(tick(door.clone(), self.tick)).abort_handle());
+        tasks.push(tokio::spawn(tick(door.clone(), self.tick)));
         Ok(Running { door, addresses, socket, tasks, thread: Some(thread), end })
     }
 
@@ -265,8 +270,8 @@ pub struct Running {
     door: Door,
     addresses: Vec<SocketAddr>,
     socket: Option<Socket>,
-    tasks: Vec<AbortHandle>,
-    thread: Option<JoinHandle<Option<Contents>>>,
+    tasks: Vec<JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<Option<Contents>>>,
     end: watch::Receiver<Option<Result<(), String>>>,
 }
 
@@ -295,6 +300,11 @@ impl Running {
     /// Stops the server and breaks all connections. Sessions go on in what is left, which is `None`
     /// only if the server had failed.
     pub async fn stop(mut self) -> Option<Remains> {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Its address is free again only once the task is gone; that it was aborted is known.
+            let _ = task.await;
+        }
         self.door.say(Message::Stop).await;
         let thread = self.thread.take()?;
         // The thread ends soon, but it must not be waited for on a thread of the runtime.
@@ -348,7 +358,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.tasks.iter().for_each(JoinHandle::abort);
         // Without room for the message nobody is told; the thread then ends once the last
         // connection has.
         if self.thread.is_some() {

@@ -28,6 +28,8 @@ mod writes;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod operations;
 
 pub(crate) use reaper::Schedule;
