@@ -797,5 +797,5 @@ fn millis(length: Duration) -> i32 {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "machine_tests/mod.rs"]
 mod tests;
