@@ -25,6 +25,7 @@
 //! - If the server itself stood still, no session expires for the time of it.
 //! - A new server's zxids begin at the time of day, so that they never go back when data are wiped.
 //! - Who may not read a node does not hear either, on setting watches again, what happened to it.
+//! - The root does not count as one of the nodes below the empty path.
 //! - Text that is not UTF-8 is refused as a marshalling error, rather than mended.
 //! - Nodes with a time to live need no switch.
 //! - There are no quotas, SASL, reconfiguration, admin server over HTTP, digests of the tree, or

@@ -1,5 +1,7 @@
 //! Where this server differs from Apache's on purpose.
 
+use sneck_wire::OpCode;
+
 use crate::side::Seen;
 use crate::steps::Step;
 
@@ -11,10 +13,17 @@ pub(crate) fn reason(
 ) -> Option<&'static str> {
     match step {
         Step::SetWatches { .. } if lacks_events_only(theirs, ours) => Some(CATCHING_UP),
+        Step::Ask { op, body, .. }
+            if *op == OpCode::GetAllChildrenNumber.code() && body[..] == [0; 4] =>
+        {
+            Some(EMPTY_PATH)
+        }
         _ => None,
     }
 }
 
+const EMPTY_PATH: &str =
+    "the empty path is the root, and the root is not below itself, as it is for Apache";
 const CATCHING_UP: &str =
     "who may not read a node does not hear either what happened to it between two connections";
 
