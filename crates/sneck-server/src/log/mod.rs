@@ -192,6 +192,7 @@ impl Recovery {
             notify: Box::new(notify),
             preparing: None,
             gave_up: false,
+            rotation_tried: false,
         };
         let run = move || {
             // If anything below panics, nobody is to wait for ever.

@@ -30,6 +30,9 @@ pub(super) struct Writer {
     pub(super) preparing: Option<JoinHandle<()>>,
     /// The next segment could not be prepared ahead; it is tried again when there is need.
     pub(super) gave_up: bool,
+    /// The rotation that was asked for has had a segment prepared for it: no failure from before
+    /// answers it.
+    pub(super) rotation_tried: bool,
 }
 
 impl Writer {
@@ -138,18 +141,23 @@ impl Writer {
                     drop(state);
                     self.enter(next);
                 }
-                Next::Failed(error) => failure = Some(error),
+                Next::Failed(error) if self.rotation_tried => {
+                    failure = Some(error);
+                    self.gave_up = true;
+                }
                 Next::Preparing => {
                     state.next = Next::Preparing;
                     return;
                 }
-                Next::Missing => {
+                Next::Missing | Next::Failed(_) => {
                     drop(state);
+                    self.rotation_tried = true;
                     self.prepare();
                     return;
                 }
             }
         }
+        self.rotation_tried = false;
         let mut state = self.shared.lock();
         state.rotations_done = wanted;
         state.rotation_failure = failure;

@@ -209,6 +209,26 @@ fn the_end_of_an_earlier_segment_is_not_a_torn_write() {
     assert_eq!(opened(&folder).unwrap(), 90);
 }
 
+/// What a torn batch says of the zxid before it is not proven by any checksum, and must not make
+/// anybody skip what lies before.
+#[test]
+fn a_torn_first_batch_of_a_segment_hides_nothing() {
+    let folder = folder();
+    let opened_folder = Folder::open(folder.path(), NOW).unwrap();
+    let (_, log) = start(&opened_folder, &small()).unwrap();
+    write(&log, opened_folder.floor(), 1).unwrap();
+    write(&log, opened_folder.floor(), 2).unwrap();
+    log.archive().seal_and_rotate().unwrap();
+    write(&log, opened_folder.floor(), 3).unwrap();
+    let path = folder.path().join("log.0000000000000002");
+    let mut torn = fs::read(&path).unwrap();
+    torn[BLOCK + 32..BLOCK + 40].fill(0);
+    log.close().unwrap();
+    drop(opened_folder);
+    fs::write(&path, torn).unwrap();
+    assert_eq!(opened(&folder).unwrap(), 2);
+}
+
 #[test]
 fn a_segment_of_a_newer_release_is_left_alone() {
     let written = written(Ended::Closed);
