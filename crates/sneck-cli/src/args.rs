@@ -1,8 +1,9 @@
 //! The command line as its users see it: the one definition that parsing, help, completions and
 //! the man pages are made from.
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) enum Verb {
     Who(WhoArgs),
     /// Examine the servers: can they be reached, and can their locks be relied on?
     Doctor(DoctorArgs),
+    /// Be a server for locks yourself: one process that stands in for a ZooKeeper
+    Serve(ServeArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -147,6 +150,35 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// The arguments of `sneck serve`.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVE_ENDING)]
+pub(crate) struct ServeArgs {
+    /// Keep everything in this folder; without it, in memory only
+    ///
+    /// It is made if it is not there. A folder that holds anything else is left alone, and one that
+    /// another server uses is refused.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+    /// Listen on this address, such as 10.0.0.5:2181 or [::1]:2181; can be given more than once
+    ///
+    /// Without a port it is 2181. Port 0 is one that is free: standard output tells which.
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:2181")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Listen on a Unix socket, too, in a folder that is for you alone
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) socket: Option<PathBuf>,
+    /// The unit of session timeouts, from 10ms to 1m: clients get 2 to 20 of it
+    #[arg(long, value_name = "DUR", value_parser = tick, default_value = "2s")]
+    pub(crate) tick: Duration,
+    /// Print {"url", "addresses", "socket", "data", "pid"} instead of the bare URL
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The port of ZooKeeper.
+const PORT: u16 = 2_181;
+
 /// The arguments of `sneck completions`.
 #[derive(Debug, Args)]
 #[command(
@@ -180,18 +212,42 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads an address to listen on. Names are for clients: one may stand for several addresses, and for
+/// others tomorrow.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
+    text.parse().or_else(|_| with_port()).map_err(|_| {
+        "an address to listen on looks like 127.0.0.1:2181 or [::1]:2181, without names".to_owned()
+    })
+}
+
+/// Reads the unit of session timeouts.
+fn tick(text: &str) -> Result<Duration, String> {
+    const TICK_MIN: Duration = Duration::from_millis(10);
+    const TICK_MAX: Duration = Duration::from_secs(60);
+    match duration(text)? {
+        tick if (TICK_MIN..=TICK_MAX).contains(&tick) => Ok(tick),
+        _ => Err("a tick is from 10ms to 1m".to_owned()),
+    }
+}
+
 const ENDING: &str = "\
 Examples:
   sneck run nightly -- ./job.sh          wait for the lock, then run the job
   sneck run -n cache -- refresh-cache    do nothing if somebody else is at it
   sneck who nightly                      who holds it, and who waits
+  sneck serve --data ~/.local/share/sneck   if there is no ZooKeeper: be the server
 
 Exit codes:
   0      done; with `run`: the command's own exit code, exactly
   64     wrong usage: an option, a lock name, a URL or the configuration file
-  65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do)
+  65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do);
+         with `serve`: the data folder is damaged
   69     the store cannot be reached, or does not speak its protocol
   70     a defect of sneck
+  73     `serve` cannot have its address, its socket or its data folder
+  74     the disk has failed `serve` while it ran
   75     the lock was not had in time (see -n, -w and -E)
   76     the lock was lost, even if the command then exited with 0
   77     the store refuses us
@@ -287,6 +343,49 @@ Nothing is written. Exit code 0 when a session was had, 69 when not; warnings ch
 JSON: {\"server\", \"ok\", \"checks\"}, where checks is an array of {\"server\", \"check\", \"verdict\",
 \"says\", \"hint\"} and verdict is \"ok\", \"warning\", \"failure\" or \"unknown\".";
 
+const SERVE_ENDING: &str = "\
+Serves until INT, TERM, HUP or QUIT, then stops cleanly (exit code 0). Once clients can connect,
+the one line on standard output is the URL for them:
+  export SNECK_SERVER=zk://127.0.0.1:2181
+  sneck run nightly -- ./job.sh
+
+It speaks ZooKeeper's client protocol, so that ZooKeeper's own tools and libraries can use it, too.
+It is one process on one machine: while it is down nobody gets a lock, and there is no other server
+to go on in its place. For that, run three ZooKeepers.
+
+With --data:
+  A lock that is granted is on the disk. If the server is killed, or its machine loses power, and
+  it is started again on the same folder, holders go on holding and the line is as it was, for
+  those who come back within their session timeout. Fencing tokens only go up.
+
+Without --data:
+  A restart forgets every lock, while its holder may believe in it for some seconds more. That is
+  for trying things out and for tests. Fencing tokens go up even so, by the clock of the machine.
+
+Who can come in:
+  By default only processes of this machine. An address that others can reach is worth a second
+  thought: there is no TLS yet, everybody may connect, and what they may do there is up to the
+  access rules of what is there (?acl=creator in the clients' URLs). The socket is for the same
+  user alone.
+
+Examples:
+  sneck serve
+  sneck serve --data /var/lib/sneck --listen 127.0.0.1:2181 --listen 10.0.0.5:2181
+  sneck serve --listen 127.0.0.1:0 --tick 100ms --json
+
+As a service of systemd:
+  [Service]
+  ExecStart=/usr/local/bin/sneck serve --data /var/lib/sneck
+  DynamicUser=yes
+  StateDirectory=sneck
+  Restart=on-failure
+  RestartPreventExitStatus=64 65 73
+
+Exit codes:
+  0 after a signal; 64 for wrong usage; 65 when the data folder is damaged; 73 when an address or
+  the socket cannot be listened on, or the data folder is in use, not ours, of a newer release or
+  cannot be written; 74 when the disk fails while it serves; 128+n for signal n before it serves.";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,6 +394,31 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn addresses_to_listen_on() {
+        for (text, read) in [
+            ("127.0.0.1:2182", "127.0.0.1:2182"),
+            ("10.0.0.5", "10.0.0.5:2181"),
+            ("[::1]:0", "[::1]:0"),
+            ("::", "[::]:2181"),
+            ("[::1]", "[::1]:2181"),
+        ] {
+            assert_eq!(address(text), Ok(read.parse().unwrap()), "{text}");
+        }
+        for bad in ["", "2181", ":2181", "localhost:2181", "1.2.3.4:66000", "1.2.3:1", "zk://::1"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ticks_have_bounds() {
+        assert_eq!(tick("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(tick("1m"), Ok(Duration::from_secs(60)));
+        for bad in ["0", "9ms", "61", "soon", "-1"] {
+            assert!(tick(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

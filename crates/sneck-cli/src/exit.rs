@@ -2,15 +2,21 @@
 
 use rustix::process::Signal;
 use sneck::ErrorKind;
+use sneck_server::StartError;
+use sneck_server::log::OpenError;
 
 /// Wrong usage: an option, a lock name, a URL, the configuration file (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
-/// The line for the lock cannot be trusted (`EX_DATAERR`).
+/// The line for the lock cannot be trusted, or the data folder of a server (`EX_DATAERR`).
 pub(crate) const REFUSED: u8 = 65;
 /// The store cannot be reached, or does not speak its protocol (`EX_UNAVAILABLE`).
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// A defect of sneck, or of the system below it (`EX_SOFTWARE`).
 pub(crate) const INTERNAL: u8 = 70;
+/// A server cannot have its address or its data folder (`EX_CANTCREAT`).
+pub(crate) const CANNOT_HAVE: u8 = 73;
+/// The disk has failed a server (`EX_IOERR`).
+pub(crate) const DISK: u8 = 74;
 /// The lock was not had in time (`EX_TEMPFAIL`), unless `-E` says otherwise.
 pub(crate) const CONFLICT: u8 = 75;
 /// The lock was lost.
@@ -32,6 +38,22 @@ pub(crate) fn of_error(kind: ErrorKind) -> u8 {
         ErrorKind::Lost => LOST,
         ErrorKind::Denied => DENIED,
         // Also what a later version of the library may add: an unknown kind is for us to learn.
+        _ => INTERNAL,
+    }
+}
+
+/// The exit code for a server that does not start.
+pub(crate) fn of_start_error(error: &StartError) -> u8 {
+    match error {
+        StartError::Listen { .. } => CANNOT_HAVE,
+        StartError::Data(error) => match error {
+            OpenError::InUse { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::Newer { .. }
+            | OpenError::Io { .. } => CANNOT_HAVE,
+            // What remains, and what a later version may add, is about what was read.
+            _ => REFUSED,
+        },
         _ => INTERNAL,
     }
 }

@@ -72,19 +72,28 @@ fn perform(cli: &Cli, printer: &Printer) -> Result<u8, Failure> {
     match &cli.verb {
         Verb::Completions(args) => verb::completions::completions(args, printer),
         Verb::Man(args) => verb::man::man(args, printer),
+        Verb::Serve(_) if cli.global.server.is_some() => {
+            let text = "--server names a server to ask, and `sneck serve` is one itself";
+            Err(Failure::usage(text).with_hint("--listen says where it can be reached"))
+        }
+        Verb::Serve(args) => block_on(verb::serve::serve(args, printer)),
         verb => {
             let url = config::server(cli.global.server.as_deref(), printer)?;
-            // One thread: the kernel binds the command to the thread that starts it.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Failure::system("cannot start", error))?;
-            let result = runtime.block_on(ask(verb, url, printer));
-            // A host name may still be being resolved, which must not hold us up.
-            runtime.shutdown_background();
-            result
+            block_on(ask(verb, url, printer))
         }
     }
+}
+
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    // One thread: the kernel binds the command of `run` to the thread that starts it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::system("cannot start", error))?;
+    let result = runtime.block_on(work);
+    // A host name may still be being resolved, which must not hold us up.
+    runtime.shutdown_background();
+    result
 }
 
 async fn ask(verb: &Verb, url: ServerUrl, printer: &Printer) -> Result<u8, Failure> {
@@ -94,6 +103,7 @@ async fn ask(verb: &Verb, url: ServerUrl, printer: &Printer) -> Result<u8, Failu
         Verb::Ls(args) => verb::ls::ls(url, args, printer).await,
         Verb::Who(args) => verb::who::who(url, args, printer).await,
         Verb::Doctor(args) => verb::doctor::doctor(url, args, printer).await,
+        Verb::Serve(args) => verb::serve::serve(args, printer).await,
         Verb::Completions(args) => verb::completions::completions(args, printer),
         Verb::Man(args) => verb::man::man(args, printer),
     }

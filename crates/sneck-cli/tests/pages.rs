@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use stage::{bare, done};
 
-const VERBS: [&str; 7] = ["run", "hold", "ls", "who", "doctor", "completions", "man"];
+const VERBS: [&str; 8] = ["run", "hold", "ls", "who", "doctor", "serve", "completions", "man"];
 
 #[test]
 fn completions_know_every_subcommand() {
@@ -46,7 +46,9 @@ fn manual_pages_know_every_subcommand() {
 fn help_tells_of_exit_codes_and_environment() {
     let help = done(bare(["help"]));
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    for text in VERBS.into_iter().chain(["64", "65", "69", "75", "76", "77", "126", "127", "128+n"])
+    for text in VERBS
+        .into_iter()
+        .chain(["64", "65", "69", "73", "74", "75", "76", "77", "126", "127", "128+n"])
     {
         assert!(help.stdout.contains(text), "{text}");
     }

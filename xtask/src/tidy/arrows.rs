@@ -11,7 +11,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
     ("sneck-server", &["sneck-wire"]),
     ("sneck", &["sneck-core", "sneck-zookeeper"]),
-    ("sneck-cli", &["sneck"]),
+    ("sneck-cli", &["sneck", "sneck-server"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),
     ("sneck-e2e", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
     ("sneck-bench", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),

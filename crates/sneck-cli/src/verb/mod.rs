@@ -6,4 +6,5 @@ pub(crate) mod hold;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod who;

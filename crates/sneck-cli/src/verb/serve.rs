@@ -1,0 +1,240 @@
+//! `sneck serve`: the server for those who have none.
+
+use crate::args::ServeArgs;
+use crate::exit;
+use crate::failure::Failure;
+use crate::printer::Printer;
+use crate::signals::Signals;
+use crate::wait::interrupted;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+use sneck_server::log::OpenError;
+use sneck_server::{Builder, Running, Server, StartError};
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// What is printed with `--json`.
+#[derive(Serialize)]
+struct Serving {
+    url: String,
+    addresses: Vec<SocketAddr>,
+    socket: Option<String>,
+    data: Option<String>,
+    pid: u32,
+}
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// When the server does not start, or its disk fails.
+pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Failure> {
+    let mut signals = Signals::take(&Signals::ENDING)?;
+    warn_of_strangers(args, printer);
+    allow_many_connections();
+    let server = tokio::select! {
+        biased;
+        signal = signals.ending() => return Err(interrupted(signal)),
+        server = builder(args).start() => server.map_err(|error| not_started(&error))?,
+    };
+    let outcome = serve_on(&server, args, &mut signals, printer).await;
+    let stopped = tokio::select! {
+        biased;
+        // The disk may take its time, but a second signal means it.
+        signal = signals.ending() => return Err(interrupted(signal)),
+        remains = server.stop() => remains.is_some(),
+    };
+    outcome?;
+    match stopped {
+        true => Ok(0),
+        false => Err(failed("the disk did not take what was still to be written")),
+    }
+}
+
+async fn serve_on(
+    server: &Running,
+    args: &ServeArgs,
+    signals: &mut Signals,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    tell(server, args, printer)?;
+    tokio::select! {
+        biased;
+        why = server.failed() => Err(failed(&why)),
+        _ = signals.ending() => {
+            printer.detail("stopping");
+            Ok(())
+        }
+    }
+}
+
+fn builder(args: &ServeArgs) -> Builder {
+    let mut builder = Server::builder().tick(args.tick);
+    for address in &args.listen {
+        builder = builder.listen(*address);
+    }
+    if let Some(path) = &args.socket {
+        builder = builder.socket(path);
+    }
+    match &args.data {
+        Some(folder) => builder.data(folder),
+        None => builder,
+    }
+}
+
+fn tell(server: &Running, args: &ServeArgs, printer: &Printer) -> Result<(), Failure> {
+    let text = |path: &Path| path.display().to_string();
+    let socket = server.socket().map(text);
+    let addresses = server.addresses().iter().map(SocketAddr::to_string);
+    let places: Vec<String> = addresses.chain(socket.clone()).collect();
+    printer.detail(&format!("listening on {}", places.join(" and ")));
+    match &args.data {
+        Some(folder) => printer.detail(&format!("keeping everything in {}", folder.display())),
+        None => printer.say("in memory only: when this ends, every lock is forgotten (see --data)"),
+    }
+    let url = url(server.addresses());
+    match args.json {
+        true => printer.json(&Serving {
+            url,
+            addresses: server.addresses().to_vec(),
+            socket,
+            data: args.data.as_deref().map(text),
+            pid: std::process::id(),
+        }),
+        false => printer.data(&url),
+    }
+}
+
+/// The URL for clients on this machine.
+fn url(addresses: &[SocketAddr]) -> String {
+    let mut hosts: Vec<String> = Vec::new();
+    for address in addresses {
+        let ip = match address.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let host = SocketAddr::new(ip, address.port()).to_string();
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    format!("zk://{}", hosts.join(","))
+}
+
+fn warn_of_strangers(args: &ServeArgs, printer: &Printer) {
+    for address in args.listen.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
+        printer.warn(
+            &format!("other machines may reach {address}: there is no TLS, and all may connect"),
+            "only access rules protect what is there, such as those of ?acl=creator in the URLs of \
+             clients; listen in a network that you trust",
+        );
+    }
+}
+
+/// Raises the limit on open files, each connection being one, as far as we are let. The usual limit
+/// is that low only for programs that can use no larger one.
+fn allow_many_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where that is refused, there are fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+fn not_started(error: &StartError) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    let failure = Failure::new(exit::of_start_error(error), text);
+    match hint(error) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+fn hint(error: &StartError) -> Option<&'static str> {
+    let hint = match error {
+        StartError::Listen { on, source } => match (on.parse::<SocketAddr>(), source.kind()) {
+            (Ok(_), io::ErrorKind::AddrInUse) => {
+                "another server has this port, perhaps ZooKeeper itself; --listen takes another, and \
+                 port 0 one that is free"
+            }
+            (Ok(_), io::ErrorKind::AddrNotAvailable) => "no interface of this machine has it",
+            (Ok(_), io::ErrorKind::PermissionDenied) => "only root may have a port below 1024",
+            (Err(_), io::ErrorKind::PermissionDenied) => {
+                "a socket belongs into a folder of your own, with mode 700"
+            }
+            _ => return None,
+        },
+        StartError::Data(error) => match error {
+            OpenError::InUse { .. } => "a folder is for one server; clients can share that one",
+            OpenError::Foreign { .. } => "name a new folder; nothing in this one was changed",
+            OpenError::Newer { .. } => "use the newer release; nothing in the folder was changed",
+            OpenError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "name a folder that you may write in, or run this as the user whose it is"
+            }
+            OpenError::Io { .. } => return None,
+            _ => {
+                "restore the folder from a copy, or begin with a new one: every lock is free then, \
+                 which its holder may not know for some seconds"
+            }
+        },
+        _ => return None,
+    };
+    Some(hint)
+}
+
+fn failed(why: &str) -> Failure {
+    Failure::new(exit::DISK, format!("the server cannot go on: {why}")).with_hint(
+        "whatever it has said is done is on the disk; see to the disk, then start it again",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_of_addresses_they_can_use() {
+        for (addresses, expected) in [
+            (&["127.0.0.1:2181"][..], "zk://127.0.0.1:2181"),
+            (&["0.0.0.0:1", "127.0.0.1:1", "10.0.0.5:2"], "zk://127.0.0.1:1,10.0.0.5:2"),
+            (&["[::]:7", "[fe80::1]:8"], "zk://[::1]:7,[fe80::1]:8"),
+        ] {
+            let addresses: Vec<SocketAddr> =
+                addresses.iter().map(|address| address.parse().unwrap()).collect();
+            assert_eq!(url(&addresses), expected);
+        }
+    }
+
+    #[test]
+    fn each_start_error_has_its_code_and_a_way_out() {
+        let folder = || "/d".into();
+        let listen = |on: &str, kind: io::ErrorKind| StartError::Listen {
+            on: on.to_owned(),
+            source: kind.into(),
+        };
+        let denied = io::ErrorKind::PermissionDenied;
+        let io = OpenError::Io { doing: "create", path: folder(), source: denied.into() };
+        for (error, code, says) in [
+            (listen("127.0.0.1:1", io::ErrorKind::AddrInUse), 73, "--listen"),
+            (listen("192.0.2.1:1", io::ErrorKind::AddrNotAvailable), 73, "interface"),
+            (listen("/tmp/s", denied), 73, "mode 700"),
+            (OpenError::InUse { folder: folder(), pid: Some(7) }.into(), 73, "share"),
+            (OpenError::Foreign { folder: folder(), found: "x".into() }.into(), 73, "new folder"),
+            (OpenError::Newer { path: folder(), version: 9 }.into(), 73, "newer release"),
+            (io.into(), 73, "may write in"),
+            (OpenError::Damaged { path: folder(), offset: 1, what: "x" }.into(), 65, "restore"),
+        ] {
+            let failure = not_started(&error);
+            assert_eq!(failure.code(), code, "{error}");
+            assert!(failure.hint().unwrap().contains(says), "{error}: {:?}", failure.hint());
+        }
+        let thread = not_started(&StartError::Thread(io::Error::other("no threads left")));
+        assert_eq!(thread.code(), exit::INTERNAL);
+        assert_eq!(thread.text(), "cannot start a thread: no threads left");
+    }
+}
