@@ -175,6 +175,16 @@ async fn trouble_is_waited_out_with_growing_pauses_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_ends_the_trouble_before_it() {
+    let down = || Ask::Fail(ErrorKind::Unavailable);
+    let script = Script::new([down(), down(), down(), down(), waiting(), down(), held(1, secs(9))]);
+    let script = script.changes([ms(1)]);
+    drop(script.locker().acquire(request(), Patience::Forever).await.unwrap().unwrap());
+    let asks = script.times("ask");
+    assert!(asks[6] - asks[5] <= ms(51), "pauses begin anew: {asks:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_asking_again_cannot_heal_ends_the_wait() {
     for kind in [ErrorKind::Denied, ErrorKind::Refused, ErrorKind::Invalid, ErrorKind::Protocol] {
         let script = Script::new([waiting(), Ask::Fail(kind)]).changes([ms(5)]);

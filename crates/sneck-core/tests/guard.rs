@@ -207,11 +207,30 @@ async fn protected_work_is_dropped_when_the_lock_is_lost() {
 async fn work_that_ends_after_the_loss_is_no_success() {
     let script = Script::new([held(7, secs(9)), Ask::Hang]);
     let guard = hold(&script.locker()).await;
-    // Blocks the thread past the deadline, so that the loss and the result come in the same poll.
     let work = async { tokio::time::advance(secs(10)).await };
     assert_eq!(guard.protect(work).await.unwrap_err().kind(), ErrorKind::Lost);
     let never_polled = async { unreachable!("the lock is lost") };
     assert_eq!(guard.protect(never_polled).await.unwrap_err().kind(), ErrorKind::Lost);
+}
+
+/// A clock that is wound by hand, also while a task is being polled.
+#[derive(Clone, Debug, Default)]
+struct HandWound(Arc<std::sync::Mutex<Duration>>);
+
+impl Clock for HandWound {
+    fn now(&self) -> Instant {
+        at(secs(1) + *self.0.lock().unwrap())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_blocks_past_the_deadline_is_no_success() {
+    let (script, clock) = (Script::new([held(7, secs(9)), Ask::Hang]), HandWound::default());
+    let locker = Locker::new(Arc::new(script), Arc::new(clock.clone()));
+    let guard = hold(&locker).await;
+    // The task did not yield, so nobody else can have noticed.
+    let work = async { *clock.0.lock().unwrap() = secs(9) };
+    assert_eq!(guard.protect(work).await.unwrap_err().kind(), ErrorKind::Lost);
 }
 
 // ----- giving back -----

@@ -281,6 +281,21 @@ fn a_second_node_of_ours_is_removed_before_anything_is_judged() {
 }
 
 #[test]
+fn leaving_removes_every_node_of_ours() {
+    for steps in 1..3 {
+        let (mut server, mut client) = (Server::new(), Client::new(1));
+        let mut fates = vec![Fate::Answered; steps];
+        fates[0] = Fate::Applied(LOST);
+        fates.push(Fate::Dropped);
+        server.create(&client.seat.prefix, 1).unwrap();
+        assert!(client.ask_with(&mut server, fates).is_none());
+        assert_eq!(client.nodes(&server).len(), 2);
+        client.leave(&mut server);
+        assert!(client.nodes(&server).is_empty(), "{:?}", client.steps);
+    }
+}
+
+#[test]
 fn a_second_node_is_removed_also_when_the_first_was_taken_away() {
     let (mut server, mut client) = (Server::new(), Client::new(1));
     let Next::Do(Step::Enter) = client.seat.next() else { panic!() };
