@@ -18,11 +18,11 @@ use tokio::task::JoinHandle;
 use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
 use crate::core::{Core, Input, Peer, Settings};
-use crate::engine::{Clock, Engine, INBOX_MAX, Message, wall_ms};
+use crate::engine::{Clock, Engine, INBOX_MAX, Message};
 use crate::front::{Door, Socket, listen_tcp, listen_unix};
 use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
-use crate::log::{Durability, Folder, LogOptions};
+use crate::log::{Durability, Folder, LogOptions, floor_at};
 use crate::snapshot::{Compactor, restore};
 use crate::start_error::StartError;
 
@@ -171,7 +171,7 @@ impl Builder {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn start(self) -> Result<Running, StartError> {
-        let contents = Contents::new(self.zxid.unwrap_or_else(first_zxid));
+        let contents = Contents::new(self.zxid.unwrap_or_else(|| floor_at(SystemTime::now())));
         self.start_with(contents).await
     }
 
@@ -431,15 +431,6 @@ async fn tick(door: Door, tick: Duration) {
             return;
         }
     }
-}
-
-/// The number before the first transaction of a server that never had one: the milliseconds since
-/// 2024, with room for four million transactions in each. An emptied server thus begins above all it
-/// ever told, also if it is started again at once.
-fn first_zxid() -> i64 {
-    const YEAR_2024_MS: i64 = 1_704_067_200_000;
-    const BITS_PER_MS: u32 = 22;
-    wall_ms().saturating_sub(YEAR_2024_MS).clamp(1, i64::MAX >> BITS_PER_MS) << BITS_PER_MS
 }
 
 fn wire_ms(duration: Duration) -> i32 {

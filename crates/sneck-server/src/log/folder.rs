@@ -94,7 +94,8 @@ impl Folder {
         Ok(Folder { disk, floor, _lock: lock })
     }
 
-    /// The zxid at which the folder began: the seconds since 2024 in the upper half.
+    /// The zxid at which the folder began: the seconds since 2024 in the upper half, and parts of a
+    /// second in the lower one.
     ///
     /// A server whose folder was wiped goes on above every zxid it ever gave out, as long as it
     /// wrote less than 2^32 times a second: clients that come back are told that their session is
@@ -115,11 +116,16 @@ pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
     move |source| OpenError::Io { doing, path, source }
 }
 
-fn floor_at(now: SystemTime) -> i64 {
-    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+/// The zxid before the first one of what begins now, be it a folder or a server without one: the time
+/// since 2024, with the seconds in the upper half and parts of a second in the lower one.
+pub(crate) fn floor_at(now: SystemTime) -> i64 {
     // A clock that was never set still gives a zxid above 0, and below 2^63 in 2092 and after.
-    let seconds = since_1970.saturating_sub(EPOCH).as_secs().clamp(1, i32::MAX as u64);
-    i64::try_from(seconds << 32).expect("less than 2^63")
+    const MIN: u128 = 1 << 32;
+    const MAX: u128 = (i32::MAX as u128) << 32;
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanos = since_1970.saturating_sub(EPOCH).as_nanos();
+    let floor = ((nanos << 32) / 1_000_000_000).clamp(MIN, MAX);
+    i64::try_from(floor).expect("less than 2^63")
 }
 
 fn create_folder(path: &Path) -> io::Result<()> {
@@ -212,6 +218,8 @@ mod tests {
         assert_eq!(floor_at(at(0)), 1 << 32);
         assert!(floor_at(at(u64::from(u32::MAX) * 9)) > 0);
         assert!(floor_at(SystemTime::UNIX_EPOCH - Duration::from_secs(1)) > 0);
+        let later = at(1_704_067_200 + 5) + Duration::from_millis(500);
+        assert_eq!(floor_at(later), (5 << 32) + (1 << 31), "a restart within a second");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use folder::Folder;
 pub use options::{Durability, LogOptions};
 pub use recovery::Recovery;
 
-pub(crate) use folder::failed;
+pub(crate) use folder::{failed, floor_at};
 pub(crate) use recovery::replay_sealed;
 
 use shared::Shared;
