@@ -152,12 +152,15 @@ fn a_lock_outlives_a_server_that_is_killed() {
 #[test]
 fn tokens_go_up_even_if_everything_is_forgotten() {
     let mut last = 0;
-    for _ in 0..3 {
-        let (server, url) = serve(&["--listen", "127.0.0.1:0", "--tick", "100ms"]);
+    for with_data in [false, false, true, true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = ["--data", folder.path().to_str().unwrap()];
+        let data = if with_data { &data[..] } else { &[] };
+        let (_server, url) =
+            serve(&[&["--listen", "127.0.0.1:0", "--tick", "100ms"], data].concat());
         let token = token(&url);
-        assert!(token > last);
+        assert!(token > last, "{token} after {last}");
         last = token;
-        drop(server);
     }
 }
 
