@@ -1,7 +1,7 @@
 //! Futures that are dropped wherever they stand.
 
 use crate::support::{line_of, observer_of, url};
-use sneck::Locks;
+use sneck::{Limits, Locks};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Version};
 use std::future::Future;
@@ -42,6 +42,10 @@ async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
         }
         line_of(&observer, &format!("/cancel/{name}"), 0).await;
     }
+    // A waiter is polled again only when something wakes it; here that is its looking again.
+    let mut limits = Limits::default();
+    limits.recheck = Duration::from_millis(50);
+    let ours = ours.with_limits(limits);
     for times in 1..=12 {
         let held = others.mutex("l").lock().await.expect("nobody else has it");
         assert!(poll_times(ours.mutex("l").lock(), times).await.is_none(), "it is held");

@@ -71,3 +71,30 @@ async fn waiters_go_on_in_order_when_the_leader_is_killed() {
     }
     assert!(tokens.windows(2).all(|pair| pair[0] < pair[1]), "{tokens:?}");
 }
+
+#[test]
+fn a_guard_whose_runtime_is_gone_is_lost() {
+    let runtime = || tokio::runtime::Runtime::new().expect("threads");
+    let (servers, client) = (runtime(), runtime());
+    let Some(server) = servers.block_on(async {
+        match Builder::new(Version::V3_9).start().await {
+            Ok(server) => Some(server),
+            Err(sneck_testkit::StartError::Unavailable(unavailable)) => {
+                sneck_testkit::skip::report(&unavailable, module_path!());
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }) else {
+        return;
+    };
+    let url = url(&server.connect_string(), "runtime", "20s");
+    let guard = client.block_on(async {
+        let locks = sneck::connect(&url).await.expect("the server serves");
+        locks.mutex("l").lock().await.expect("nobody else has it")
+    });
+    assert!(guard.is_held());
+    // Nobody keeps the session alive any more, although its lease would run for many seconds.
+    client.shutdown_timeout(Duration::from_secs(10));
+    assert!(!guard.is_held());
+}

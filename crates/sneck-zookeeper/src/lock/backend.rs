@@ -7,8 +7,8 @@ use crate::options::SessionOptions;
 use crate::session::Session;
 use async_trait::async_trait;
 use sneck_core::{
-    Backend, Claim, Crash, Error, ErrorKind, Loss, Name, Order, Promises, Request, Survey,
-    TokenScope, Wake,
+    Backend, Claim, Crash, Error, ErrorKind, Name, Order, Promises, Request, Survey, TokenScope,
+    Wake,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -94,10 +94,7 @@ impl Backend for ZooKeeper {
     }
 
     async fn close(&self) {
-        let session = self.sessions.last();
-        // The servers may give the locks to others before they answer.
-        session.lease().end(Loss::SessionEnded);
-        session.close().await;
+        self.sessions.last().close().await;
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// taken and released at once costs three requests; this would be the fourth.
 ///
 /// Waiting places are not watched: that would be one more event for each release. They are looked at
-/// when the core asks again by itself, and when their turn comes.
+/// when the core asks again by itself, and when the line is listed.
 const OWN_WATCH_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) struct ZooKeeperClaim {

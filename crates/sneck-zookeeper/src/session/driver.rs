@@ -17,11 +17,13 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Runs a session until it is over.
 pub(crate) async fn run(shared: Arc<Shared>, options: SessionOptions, seed: u64) {
+    let driven = Driven(shared);
+    let shared = &*driven.0;
     let mut dialer = Dialer::new(options, seed);
     while shared.state_now().end().is_none() {
         let server = dialer.server().clone();
         let failure = match dialer.dial(&server, shared.connect_max()).await {
-            Ok(stream) => serve(&shared, stream).await,
+            Ok(stream) => serve(shared, stream).await,
             Err(failure) => failure,
         };
         let greeted = shared.was_serving();
@@ -29,12 +31,22 @@ pub(crate) async fn run(shared: Arc<Shared>, options: SessionOptions, seed: u64)
         if greeted {
             dialer.worked();
         }
-        dialer.failed(&shared, server, failure);
+        dialer.failed(shared, server, failure);
         tokio::select! {
             () = dialer.pause(shared.connect_max()) => {}
             // A session that is being closed, or over, has no time to wait.
             () = shared.closing() => {}
         }
+    }
+}
+
+/// Ends the session when its driver goes away, as it does with its runtime: claims on other runtimes must
+/// not go on believing in it.
+struct Driven(Arc<Shared>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.step(|machine, _, effects| machine.abandon(effects));
     }
 }
 

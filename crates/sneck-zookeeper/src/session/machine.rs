@@ -431,11 +431,18 @@ impl Machine {
         self.watches.clear();
     }
 
+    /// Ends a session that nobody drives any more. The servers will end it for want of pings.
+    pub(crate) fn abandon(&mut self, effects: &mut Effects) {
+        self.finish(End::GivenUp, effects);
+    }
+
     /// Begins to end the session. What was submitted before goes out first.
     pub(crate) fn close(&mut self, now: Instant, effects: &mut Effects) {
         if self.close_since.is_some() {
             return;
         }
+        // Now, and not when the servers have confirmed it: by then they may have given the locks away.
+        self.lease.end(Loss::SessionEnded);
         match self.phase {
             Phase::Over(_) => return,
             _ if self.identity.is_none() => return self.finish(End::Closed, effects),
@@ -625,6 +632,10 @@ impl Machine {
 
     /// A request sent at `sent` has come back from the quorum.
     fn proven(&mut self, now: Instant, sent: Instant) {
+        if self.close_since.is_some() {
+            // A proof that was on the way opens no new lease on what is being given up.
+            return;
+        }
         self.proof_asked = self.proof_asked.max(sent);
         let Greeted { sent: greeted, answered } = self.greeted;
         let until = lease_rule::until(self.timeout, greeted, answered, sent);

@@ -37,7 +37,7 @@ fn closing_lets_what_was_asked_before_go_first() {
     scene.answer(2, Ok(&data())).unwrap();
     assert_eq!(scene.sent_requests(), [get("/a"), get("/b"), Request::CloseSession]);
     assert_eq!((first.try_recv(), second.try_recv()), (Ok(Ok(data())), Ok(Ok(data()))));
-    assert!(scene.holds(), "it is alive until the server says so");
+    assert!(!scene.holds(), "the servers may give the locks away before they answer");
     assert_eq!(scene.answer(3, Ok(&Reply::CloseSession)), Err(Broken::Over));
     assert_eq!(scene.end(), Some(End::Closed));
     assert!(!scene.holds());
@@ -186,4 +186,25 @@ fn a_session_no_server_takes_back_is_given_up() {
         scene.pass(TIMEOUT);
     }
     assert_eq!(scene.end(), None);
+}
+
+#[test]
+fn a_proof_that_was_on_the_way_opens_no_lease_after_closing() {
+    let mut scene = Scene::open();
+    let _on_the_way = scene.submit(&proof_request());
+    scene.close();
+    scene.answer(1, Ok(&Reply::Multi(Vec::new()))).unwrap();
+    assert!(!scene.holds());
+}
+
+#[test]
+fn a_session_that_nobody_drives_is_over() {
+    let mut scene = Scene::open();
+    let mut asked = scene.submit(&get("/a"));
+    let mut effects = Effects::default();
+    scene.machine.abandon(&mut effects);
+    effects.deliver();
+    assert_eq!(scene.end(), Some(End::GivenUp));
+    assert!(!scene.holds());
+    assert!(asked.try_recv().unwrap().is_err());
 }
