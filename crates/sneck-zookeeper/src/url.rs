@@ -68,7 +68,8 @@ impl ZooKeeperUrl {
         };
         if chroot.contains('@') || query.contains('@') {
             // A password cut in two would be taken for a host and a path, and shown in errors.
-            let text = "a '/', '?' or '@' in the user, the password, the path or a value must be encoded";
+            let text =
+                "a '/', '?' or '@' in the user, the password, the path or a value must be encoded";
             return Err(invalid(text).with_hint("write %2F for '/', %3F for '?' and %40 for '@'"));
         }
         // The last one, so that a password with a bare '@' is not cut and shown as a host.
