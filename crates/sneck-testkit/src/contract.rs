@@ -17,9 +17,8 @@ use sneck_core::{
 };
 use std::any::Any;
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// A kind of store to hold to the contract.
@@ -311,21 +310,9 @@ async fn until_held(claim: &mut Box<dyn Claim>, promises: Promises) -> Grant {
     within("the lock", reached).await
 }
 
-/// Drops `future` after it was polled `polls` times without being done.
+/// [`crate::dropped_after`], which has to come to an end.
 async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
-    let (mut future, mut left) = (Box::pin(future), polls);
-    let outcome = poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        match future.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if left == 0 => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
-    });
-    within("as many polls", outcome).await
+    within("as many polls", crate::dropped_after(polls, future)).await
 }
 
 /// More than the await points of anything that is dropped here.

@@ -8,6 +8,7 @@
 //! [`or_skip!`].
 
 mod background;
+mod dropped;
 mod janitor;
 mod jars;
 mod port;
@@ -18,4 +19,5 @@ pub mod proxy;
 pub mod skip;
 pub mod zookeeper;
 
+pub use dropped::dropped_after;
 pub use skip::{StartError, Unavailable};

@@ -2,26 +2,9 @@
 
 use crate::support::{line_of, observer_of, url};
 use sneck::{Limits, Locks};
-use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Version};
-use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
+use sneck_testkit::{dropped_after, or_skip};
 use std::time::Duration;
-
-/// Polls a future until it is done or has been pending this many times, and drops it then.
-async fn poll_times<F: Future>(future: F, times: usize) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut polls = 0;
-    std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => {
-            polls += 1;
-            if polls >= times { Poll::Ready(None) } else { Poll::Pending }
-        }
-    })
-    .await
-}
 
 async fn locks_on(server: &str) -> Locks {
     sneck::connect(&url(server, "cancel", "10s")).await.expect("the server serves")
@@ -37,7 +20,7 @@ async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
     // The first uses of a name also make its parents, which are await points of their own.
     for times in 1..=12 {
         let name = format!("fresh{times}/deep/l");
-        if poll_times(ours.mutex(&name).lock(), times).await.is_none() {
+        if dropped_after(times, ours.mutex(&name).lock()).await.is_none() {
             dropped += 1;
         }
         line_of(&observer, &format!("/cancel/{name}"), 0).await;
@@ -48,7 +31,7 @@ async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
     let ours = ours.with_limits(limits);
     for times in 1..=12 {
         let held = others.mutex("l").lock().await.expect("nobody else has it");
-        assert!(poll_times(ours.mutex("l").lock(), times).await.is_none(), "it is held");
+        assert!(dropped_after(times, ours.mutex("l").lock()).await.is_none(), "it is held");
         dropped += 1;
         // Whoever comes after the one that was dropped must not wait for it.
         let next = tokio::spawn({
