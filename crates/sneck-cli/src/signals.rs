@@ -1,7 +1,8 @@
 //! The signals that come to us.
 
 use crate::failure::Failure;
-use rustix::process::{Signal, getpid, getppid, getsid, kill_process};
+use nix::unistd::{Pid, getppid, getsid};
+use rustix::process::{Signal, getpid, kill_process};
 use std::fs;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -77,11 +78,17 @@ impl Signals {
 /// As with the default effect, nothing happens where nobody could make it go on: with no parent in the
 /// same session there is no shell that watches over jobs.
 pub(crate) fn stop() -> bool {
-    let watched = getppid().is_some_and(|parent| match (getsid(Some(parent)), getsid(None)) {
-        (Ok(theirs), Ok(ours)) => theirs == ours,
-        _ => false,
-    });
-    watched && kill_process(getpid(), Signal::STOP).is_ok()
+    is_of_our_session(getppid()) && kill_process(getpid(), Signal::STOP).is_ok()
+}
+
+/// Whether a process is in our session.
+///
+/// In a container a session is number 0 when its leader is outside, and so is the parent when that is
+/// outside. `rustix` takes neither for a process id, so these calls are `nix`'s. Two sessions outside
+/// cannot be told apart, and are taken for one: as a rule both processes came in together.
+fn is_of_our_session(process: Pid) -> bool {
+    let is_visible = process.as_raw() != 0;
+    is_visible && getsid(Some(process)).is_ok_and(|theirs| getsid(None) == Ok(theirs))
 }
 
 /// The signals that this process ignores, as a mask. There is no safe way to ask but this; where it is

@@ -20,7 +20,12 @@ impl Terminal {
 
     /// Whether our own group is in the foreground, so that the terminal is ours to lend.
     pub(crate) fn is_ours(self) -> bool {
-        self.is_of(getpgrp())
+        // Our own group is number 0 where its leader is outside our container; then the foreground is
+        // some other's, and `rustix` could not even ask.
+        match Pid::from_raw(nix::unistd::getpgrp().as_raw()) {
+            Some(group) => self.is_of(group),
+            None => false,
+        }
     }
 
     /// Whether this group is in the foreground.

@@ -4,14 +4,15 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod stage;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
-use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{self, Version};
+use sneck_testkit::{StartError, Unavailable, or_skip};
 use stage::{Running, bare, done, is_stopped, line, runs, sneck, until, until_in_line, url};
 
 const V: Version = Version::V3_9;
+const SNECK: &str = env!("CARGO_BIN_EXE_sneck");
 
 /// Holds the lock until its input ends.
 fn holder(url: &str) -> Running {
@@ -93,6 +94,40 @@ async fn a_suspended_sneck_suspends_its_command() {
     assert_eq!(running.wait().code, Some(143));
 }
 
+/// Where the leader of the session is outside the container, as after `nsenter` or for what a
+/// container's first process starts, session and group have the number 0.
+#[tokio::test]
+async fn it_can_be_suspended_in_a_container_whose_session_is_outside() {
+    let url = url(or_skip!(zookeeper::shared(V).await));
+    let mut command = or_skip!(in_a_container());
+    let folder = tempfile::tempdir().unwrap();
+    command.current_dir(folder.path()).env("SNECK_SERVER", &url);
+    // The first process of a container cannot be stopped from inside, so sneck is the second.
+    command.args(["sh", "-c"]).arg(format!(
+        "{SNECK} run a -- sh -c 'kill -TSTP $PPID; until [ -e seen ]; do sleep 0.01; done; exit 7' &
+         until grep -q 'State:.T' /proc/$!/status; do sleep 0.01; done
+         echo stopped; touch seen; kill -CONT $!; wait $!; echo ended $?"
+    ));
+    let done = done(command);
+    assert_eq!(done.stdout, "stopped\nended 7\n", "{done:?}");
+}
+
+/// The start of a command that runs as the first process of its own, and whose session it cannot see.
+fn in_a_container() -> Result<Command, StartError> {
+    let start = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child"]);
+        command.arg("--mount-proc");
+        command
+    };
+    match start().arg("true").output() {
+        Ok(output) if output.status.success() => Ok(start()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(format!("unshare: {error}")),
+    }
+    .map_err(|reason| Unavailable { backend: "namespaces", reason }.into())
+}
+
 #[tokio::test]
 async fn while_waiting_a_signal_leaves_the_line() {
     let url = url(or_skip!(zookeeper::shared(V).await));
@@ -120,8 +155,8 @@ async fn while_waiting_a_signal_leaves_the_line() {
 async fn what_was_ignored_stays_ignored() {
     let url = url(or_skip!(zookeeper::shared(V).await));
     let script = "echo pid $$; exec sleep 1000";
-    let mut command = std::process::Command::new("nohup");
-    command.args([env!("CARGO_BIN_EXE_sneck"), "run", "a", "--", "sh", "-c", script]);
+    let mut command = Command::new("nohup");
+    command.args([SNECK, "run", "a", "--", "sh", "-c", script]);
     command.env("SNECK_SERVER", &url).stdin(Stdio::null());
     let mut running = Running::start(command);
     let pid = running.line("pid ");

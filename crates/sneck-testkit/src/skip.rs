@@ -19,7 +19,7 @@ pub const SKIPS: &str = "SNECK_SKIPS";
 /// A backend that cannot be had on this machine, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unavailable {
-    /// `zookeeper`, or `curator` for the Java peer.
+    /// `zookeeper`, `curator` for the Java peer, or what else of the machine is needed.
     pub backend: &'static str,
     /// For a person: what is missing.
     pub reason: String,
