@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// Signals are ignored because Ctrl-C reaches every process of a terminal at once, and this one
 /// has work to do after the others ended. Removing is retried while killed processes still write.
@@ -145,10 +145,19 @@ impl Process {
     }
 
     /// Sends a signal by pid. The pid is ours until [`Process::try_wait`] has seen the end.
+    ///
+    /// After `STOP` it returns when the last thread has stopped: until then one of them may still
+    /// answer a client, and a JVM has many.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.expect("a child's pid is positive");
-        Ok(kill_process(pid, signal)?)
+        kill_process(pid, signal)?;
+        if signal == Signal::STOP {
+            // Whoever is dead has stopped too; it stays to be waited for.
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            waitid(WaitId::Pid(pid), stopped)?;
+        }
+        Ok(())
     }
 
     /// Kills it with -9, stopped or not, and returns when it is gone.
