@@ -1,10 +1,12 @@
 //! A store of locks, and what it promises.
 
-use crate::claim::{Claim, Request};
+use crate::claim::{Claim, Mode, Request};
 use crate::contender::Contender;
 use crate::error::Error;
 use crate::name::Name;
+use crate::record::Records;
 use async_trait::async_trait;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// A store of locks.
@@ -20,8 +22,30 @@ pub trait Backend: Send + Sync + 'static {
     /// The store's name in messages, without secrets.
     fn label(&self) -> Arc<str>;
 
+    /// Whether the store has locks of this mode. A request of another is refused before it becomes a
+    /// claim. A mutex is the least that a store has.
+    fn supports(&self, mode: Mode) -> bool {
+        mode == Mode::Exclusive
+    }
+
+    /// The sizes of semaphores, where the store has them.
+    fn capacity(&self) -> Option<&dyn Capacity> {
+        None
+    }
+
     /// Looking at lines from the outside, where the store can.
     fn survey(&self) -> Option<&dyn Survey> {
+        None
+    }
+
+    /// Records that outlive the process that wrote them, where the store has them.
+    fn records(&self) -> Option<&dyn Records> {
+        None
+    }
+
+    /// The same store with the lines of elections, where those are kept apart from the lines of locks
+    /// for the sake of other clients; `None` where an election is a lock like any other.
+    fn elections(&self) -> Option<Arc<dyn Backend>> {
         None
     }
 
@@ -44,6 +68,34 @@ pub trait Survey: Send + Sync {
     /// # Errors
     /// When the store cannot be asked, or refuses.
     async fn names(&self) -> Result<Vec<Name>, Error>;
+
+    /// Resolves when the lock has another holder than the one `seen`, or has one where it had `None`.
+    /// It may resolve early. A store that cannot tell never resolves; the caller looks again in any case.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or refuses.
+    async fn holder_changed(&self, name: &Name, seen: Option<&Contender>) -> Result<(), Error> {
+        let (_, _) = (name, seen);
+        std::future::pending().await
+    }
+}
+
+/// The sizes of semaphores.
+#[async_trait]
+pub trait Capacity: Send + Sync {
+    /// How many permits a semaphore has; `None` before its first use.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or refuses.
+    async fn permits(&self, name: &Name) -> Result<Option<NonZeroU32>, Error>;
+
+    /// Gives a semaphore another number of permits, whatever it had before. Waiters for whom that is
+    /// enough are woken. Permits that are held stay held: where there are fewer than that, nobody new
+    /// comes in until enough have been given back.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or refuses.
+    async fn set_permits(&self, name: &Name, permits: NonZeroU32) -> Result<(), Error>;
 }
 
 /// What a store promises, in four words.

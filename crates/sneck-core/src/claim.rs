@@ -2,14 +2,17 @@
 
 use crate::caller::Caller;
 use crate::contender::Contender;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Loss};
 use crate::name::Name;
+use crate::permits::Permits;
 use crate::token::Token;
 use async_trait::async_trait;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The identity of one claim: random, chosen before anything is written.
 ///
@@ -35,6 +38,20 @@ impl ClaimId {
     }
 }
 
+impl FromStr for ClaimId {
+    type Err = Error;
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let id = Uuid::try_parse(text).ok().filter(|_| text.len() == Hyphenated::LENGTH);
+        id.map(ClaimId).ok_or_else(|| {
+            let shown: String = text.chars().take(40).filter(|c| !c.is_control()).collect();
+            let text = format!("{shown:?} is no id: those have 32 hex digits in five groups");
+            Error::new(ErrorKind::Invalid, text)
+        })
+    }
+}
+
 impl fmt::Display for ClaimId {
     /// In the usual form of a UUID: 36 characters, lower case, with dashes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,10 +69,42 @@ impl fmt::Debug for ClaimId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Mode {
-    /// Alone.
+    /// Alone, in a line where everybody is: a mutex.
     Exclusive,
-    /// Together with every other `Shared`, but with no `Exclusive`.
+    /// Together with every other `Shared`: the readers of a read-write lock.
     Shared,
+    /// Alone, in a line with readers: the writers of a read-write lock.
+    ///
+    /// Not the same as `Exclusive`, because stores that sneck shares with other clients keep a mutex
+    /// and a read-write lock in lines that do not exclude each other.
+    Write,
+    /// Together with others for as long as there are permits: a semaphore. All that are asked for are
+    /// granted at once, or none.
+    Permits(Permits),
+}
+
+impl Mode {
+    /// Whether places of both modes may stand in one line.
+    pub const fn is_akin(self, other: Mode) -> bool {
+        match (self, other) {
+            (Mode::Exclusive, Mode::Exclusive) | (Mode::Permits(_), Mode::Permits(_)) => true,
+            (Mode::Shared | Mode::Write, Mode::Shared | Mode::Write) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Exclusive => f.write_str("a mutex"),
+            Mode::Shared => f.write_str("a reader"),
+            Mode::Write => f.write_str("a writer"),
+            Mode::Permits(permits) => {
+                write!(f, "{} of {} permits", permits.take(), permits.of())
+            }
+        }
+    }
 }
 
 /// What is asked for: which lock, how, under which identity, and by whom.
@@ -63,7 +112,7 @@ pub enum Mode {
 pub struct Request {
     /// The lock.
     pub name: Name,
-    /// Alone or shared.
+    /// How it excludes others.
     pub mode: Mode,
     /// The identity of the claim.
     pub id: ClaimId,
@@ -143,4 +192,15 @@ pub trait Claim: Send {
     /// # Errors
     /// A transient error invites calling it again.
     async fn leave(&mut self) -> Result<(), Error>;
+
+    /// Makes a [`Shared`](Mode::Shared) hold of a [`Write`](Mode::Write) hold, in the same place: the
+    /// readers behind come in, and no writer gets between. The token stays. Never waits for others.
+    /// Idempotent.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the claim holds nothing that could be shared; the hold stays as it
+    /// is. A transient error invites calling it again.
+    async fn downgrade(&mut self) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Refused, "this lock cannot be shared with readers"))
+    }
 }

@@ -7,24 +7,28 @@ use crate::clock::Instant;
 use crate::contender::Contender;
 use crate::error::Error;
 use crate::lease::{Lease, Loss};
+use crate::memory_records::MemoryRecords;
 use crate::name::Name;
+use crate::record::Records;
 use crate::token::Token;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
-use tokio::sync::Notify;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{Notify, watch};
 
 /// A store of locks inside one process: for tests, examples, and as the model of what a backend is.
 ///
 /// Clones share their lines. Locks here exclude tasks of this process only.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Lines>>);
+pub struct Memory(Arc<Mutex<Lines>>, Arc<MemoryRecords>);
 
 #[derive(Debug, Default)]
 struct Lines {
     lines: BTreeMap<Name, Vec<Place>>,
     last_token: u64,
+    /// Told whenever somebody comes or goes.
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -49,6 +53,13 @@ impl Memory {
         for place in lines.lines.remove(name).unwrap_or_default() {
             place.take_away(Loss::Removed);
         }
+        lines.changes.send_replace(());
+    }
+
+    /// Lets the clock that records are dated by go this much `ahead` of this machine's, and `behind`
+    /// it: for tests of what happens when the clock of a store steps.
+    pub fn set_clock(&self, ahead: Duration, behind: Duration) {
+        self.1.set_clock(ahead, behind);
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -76,6 +87,7 @@ impl Lines {
             turn: turn.clone(),
             lease: lease.clone(),
         });
+        self.changes.send_replace(());
     }
 
     fn standing(&self, request: &Request) -> Option<(Admission, Token, &[Place])> {
@@ -89,6 +101,7 @@ impl Lines {
         let Some(line) = self.lines.get_mut(&request.name) else { return };
         let Some(me) = line.iter().position(|place| place.request.id == request.id) else { return };
         line.remove(me);
+        self.changes.send_replace(());
         let entries = entries(line);
         for (at, place) in line.iter().enumerate().skip(me) {
             if admit(&entries, at) == Admission::Granted {
@@ -138,11 +151,16 @@ impl Backend for Memory {
         Some(self)
     }
 
+    fn records(&self) -> Option<&dyn Records> {
+        Some(&*self.1)
+    }
+
     async fn close(&self) {
         let mut lines = self.lock();
         for place in std::mem::take(&mut lines.lines).into_values().flatten() {
             place.take_away(Loss::SessionEnded);
         }
+        lines.changes.send_replace(());
     }
 }
 
@@ -154,6 +172,18 @@ impl Survey for Memory {
 
     async fn names(&self) -> Result<Vec<Name>, Error> {
         Ok(self.lock().lines.keys().cloned().collect())
+    }
+
+    async fn holder_changed(&self, name: &Name, seen: Option<&Contender>) -> Result<(), Error> {
+        let mut changes = self.lock().changes.subscribe();
+        let is_as_seen = || {
+            let lines = self.lock();
+            let holder = lines.lines.get(name).and_then(|line| line.first());
+            holder.map(|place| place.token) == seen.and_then(|seen| seen.token)
+        };
+        // The sender lives as long as the store, which is borrowed here.
+        while is_as_seen() && changes.changed().await.is_ok() {}
+        Ok(())
     }
 }
 
