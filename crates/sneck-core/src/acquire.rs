@@ -124,6 +124,10 @@ impl Locker {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
+        if !self.backend.supports(request.mode) {
+            let text = format!("this store has no locks for {}", request.mode);
+            return Err(self.locate(Error::new(ErrorKind::Refused, text), &name));
+        }
         let seed = request.id.as_u128() as u64;
         let mut place = Place::new(self.backend.claim(request), self.pauses(seed));
         let mut seen = Seen::default();

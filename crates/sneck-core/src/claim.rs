@@ -86,11 +86,12 @@ pub enum Mode {
 impl Mode {
     /// Whether places of both modes may stand in one line.
     pub const fn is_akin(self, other: Mode) -> bool {
-        match (self, other) {
-            (Mode::Exclusive, Mode::Exclusive) | (Mode::Permits(_), Mode::Permits(_)) => true,
-            (Mode::Shared | Mode::Write, Mode::Shared | Mode::Write) => true,
-            _ => false,
-        }
+        matches!(
+            (self, other),
+            (Mode::Exclusive, Mode::Exclusive)
+                | (Mode::Shared | Mode::Write, Mode::Shared | Mode::Write)
+                | (Mode::Permits(_), Mode::Permits(_))
+        )
     }
 }
 

@@ -44,6 +44,9 @@ pub enum ErrorKind {
     /// The line for this lock cannot be trusted to exclude, so nobody is let in: somebody queues
     /// there under other rules, or the store's counter is used up. The hint names the remedy.
     Refused,
+    /// The semaphore has another number of permits than the caller believes; the text says both.
+    /// Nobody is let in under a number that others do not share.
+    Disagreement,
     /// The peer does not speak the store's protocol, or broke it.
     Protocol,
     /// A defect of sneck itself.

@@ -1,11 +1,11 @@
 //! A store of locks inside one process.
 
 use crate::admission::{Admission, Entry, admit};
-use crate::backend::{Backend, Crash, Order, Promises, Survey, TokenScope, Wake};
-use crate::claim::{Claim, Grant, Request, Standing, Term, Waiting};
+use crate::backend::{Backend, Capacity, Crash, Order, Promises, Survey, TokenScope, Wake};
+use crate::claim::{Claim, Grant, Mode, Request, Standing, Term, Waiting};
 use crate::clock::Instant;
 use crate::contender::Contender;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Loss};
 use crate::memory_records::MemoryRecords;
 use crate::name::Name;
@@ -13,6 +13,7 @@ use crate::record::Records;
 use crate::token::Token;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Notify, watch};
@@ -26,6 +27,8 @@ pub struct Memory(Arc<Mutex<Lines>>, Arc<MemoryRecords>);
 #[derive(Debug, Default)]
 struct Lines {
     lines: BTreeMap<Name, Vec<Place>>,
+    /// How many permits each semaphore has.
+    numbers: BTreeMap<Name, NonZeroU32>,
     last_token: u64,
     /// Told whenever somebody comes or goes.
     changes: watch::Sender<()>,
@@ -39,6 +42,8 @@ struct Place {
     turn: Arc<Notify>,
     /// Ends when the place is taken away.
     lease: Lease,
+    /// Whether it has been granted.
+    held: bool,
 }
 
 impl Memory {
@@ -47,9 +52,11 @@ impl Memory {
         Memory::default()
     }
 
-    /// Removes every place from a line, as an operator would who deletes nodes by hand.
+    /// Removes every place from a line, and a semaphore's number, as an operator would who deletes
+    /// nodes by hand.
     pub fn clear(&self, name: &Name) {
         let mut lines = self.lock();
+        lines.numbers.remove(name);
         for place in lines.lines.remove(name).unwrap_or_default() {
             place.take_away(Loss::Removed);
         }
@@ -77,7 +84,13 @@ impl Place {
 }
 
 impl Lines {
-    fn enter(&mut self, request: &Request, turn: &Arc<Notify>, lease: &Lease) {
+    fn enter(&mut self, request: &Request, turn: &Arc<Notify>, lease: &Lease) -> Result<(), Error> {
+        if let Mode::Permits(permits) = request.mode {
+            let stored = *self.numbers.entry(request.name.clone()).or_insert(permits.of());
+            if stored != permits.of() {
+                return Err(permits.disagree(stored).with_lock(&request.name));
+            }
+        }
         self.last_token += 1;
         let Some(token) = Token::new(self.last_token) else { unreachable!("counted from one") };
         self.lines.entry(request.name.clone()).or_default().push(Place {
@@ -86,36 +99,60 @@ impl Lines {
             since: SystemTime::now(),
             turn: turn.clone(),
             lease: lease.clone(),
+            held: false,
         });
         self.changes.send_replace(());
+        self.settle(&request.name);
+        Ok(())
     }
 
-    fn standing(&self, request: &Request) -> Option<(Admission, Token, &[Place])> {
+    fn place(&mut self, request: &Request) -> Option<&mut Place> {
+        let line = self.lines.get_mut(&request.name)?;
+        line.iter_mut().find(|place| place.request.id == request.id)
+    }
+
+    fn standing(&self, request: &Request) -> Option<(usize, &[Place])> {
         let line = self.lines.get(&request.name)?;
         let me = line.iter().position(|place| place.request.id == request.id)?;
-        Some((admit(&entries(line), me), line[me].token, line))
+        Some((me, line))
     }
 
-    /// Takes a place out and wakes those it admits.
     fn remove(&mut self, request: &Request) {
         let Some(line) = self.lines.get_mut(&request.name) else { return };
-        let Some(me) = line.iter().position(|place| place.request.id == request.id) else { return };
-        line.remove(me);
-        self.changes.send_replace(());
-        let entries = entries(line);
-        for (at, place) in line.iter().enumerate().skip(me) {
-            if admit(&entries, at) == Admission::Granted {
-                place.turn.notify_one();
-            }
-        }
+        line.retain(|place| place.request.id != request.id);
         if line.is_empty() {
             self.lines.remove(&request.name);
         }
+        self.changes.send_replace(());
+        self.settle(&request.name);
     }
-}
 
-fn entries(line: &[Place]) -> Vec<Entry> {
-    line.iter().map(|place| Entry { mode: place.request.mode }).collect()
+    fn resize(&mut self, name: &Name, number: NonZeroU32) {
+        self.numbers.insert(name.clone(), number);
+        for place in self.lines.get_mut(name).into_iter().flatten() {
+            if let Mode::Permits(permits) = &mut place.request.mode {
+                *permits = permits.resized(number);
+                // Also for those whom it does not admit: one may ask for more than there are by now.
+                place.turn.notify_one();
+            }
+        }
+        self.settle(name);
+    }
+
+    /// Grants what can be granted, and wakes those it is granted to. They are always next to each
+    /// other, because nobody overtakes.
+    fn settle(&mut self, name: &Name) {
+        let Some(line) = self.lines.get_mut(name) else { return };
+        let mut entries: Vec<Entry> =
+            line.iter().map(|place| Entry { mode: place.request.mode, held: place.held }).collect();
+        for (at, place) in line.iter_mut().enumerate().skip_while(|(_, place)| place.held) {
+            if admit(&entries, at) != Admission::Granted {
+                return;
+            }
+            (place.held, entries[at].held) = (true, true);
+            place.turn.notify_one();
+        }
+    }
 }
 
 fn contender(place: &Place) -> Contender {
@@ -145,6 +182,14 @@ impl Backend for Memory {
 
     fn label(&self) -> Arc<str> {
         Arc::from("this process")
+    }
+
+    fn supports(&self, _: Mode) -> bool {
+        true
+    }
+
+    fn capacity(&self) -> Option<&dyn Capacity> {
+        Some(self)
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
@@ -187,6 +232,18 @@ impl Survey for Memory {
     }
 }
 
+#[async_trait]
+impl Capacity for Memory {
+    async fn permits(&self, name: &Name) -> Result<Option<NonZeroU32>, Error> {
+        Ok(self.lock().numbers.get(name).copied())
+    }
+
+    async fn set_permits(&self, name: &Name, permits: NonZeroU32) -> Result<(), Error> {
+        self.lock().resize(name, permits);
+        Ok(())
+    }
+}
+
 struct MemoryClaim {
     memory: Memory,
     request: Request,
@@ -200,21 +257,28 @@ struct MemoryClaim {
 impl Claim for MemoryClaim {
     async fn ask(&mut self) -> Result<Standing, Error> {
         let mut lines = self.memory.lock();
-        if !std::mem::replace(&mut self.entered, true) {
-            lines.enter(&self.request, &self.turn, &self.lease);
+        if !self.entered {
+            lines.enter(&self.request, &self.turn, &self.lease)?;
+            self.entered = true;
         }
-        Ok(match lines.standing(&self.request) {
-            None => {
-                Standing::Gone(self.lease.loss(Instant::from_nanos(0)).unwrap_or(Loss::Removed))
+        let Some((me, line)) = lines.standing(&self.request) else {
+            let loss = self.lease.loss(Instant::from_nanos(0)).unwrap_or(Loss::Removed);
+            return Ok(Standing::Gone(loss));
+        };
+        let place = &line[me];
+        if place.held {
+            let term = Term::Session(self.lease.clone());
+            return Ok(Standing::Held(Grant { token: place.token, term }));
+        }
+        match place.request.mode {
+            Mode::Permits(permits) if permits.take() > permits.of() => {
+                Err(permits.too_many(permits.of()).with_lock(&self.request.name))
             }
-            Some((Admission::Granted, token, _)) => {
-                Standing::Held(Grant { token, term: Term::Session(self.lease.clone()) })
-            }
-            Some((Admission::Behind(at), _, line)) => Standing::Waiting(Waiting {
-                ahead: u32::try_from(at + 1).ok(),
+            _ => Ok(Standing::Waiting(Waiting {
+                ahead: u32::try_from(me).ok(),
                 holder: line.first().map(contender),
-            }),
-        })
+            })),
+        }
     }
 
     async fn changed(&mut self) {
@@ -224,6 +288,22 @@ impl Claim for MemoryClaim {
     async fn leave(&mut self) -> Result<(), Error> {
         self.entered = true;
         self.memory.lock().remove(&self.request);
+        Ok(())
+    }
+
+    async fn downgrade(&mut self) -> Result<(), Error> {
+        let mut lines = self.memory.lock();
+        match lines.place(&self.request) {
+            Some(place) if place.held && place.request.mode == Mode::Write => {
+                place.request.mode = Mode::Shared;
+            }
+            Some(place) if place.held && place.request.mode == Mode::Shared => {}
+            _ => {
+                let text = "only a writer who holds the lock can share it with readers";
+                return Err(Error::new(ErrorKind::Refused, text).with_lock(&self.request.name));
+            }
+        }
+        lines.settle(&self.request.name);
         Ok(())
     }
 }
