@@ -87,6 +87,17 @@ impl Locker {
         &self.backend
     }
 
+    /// The bounds of waiting.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The same clock and the same bounds of waiting, on another backend.
+    #[must_use]
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        Locker { backend, ..self.clone() }
+    }
+
     /// The clock that [`Patience::Until`] and the guards go by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock

@@ -138,6 +138,8 @@ pub enum Crash {
     Term,
     /// Nothing: the store dies with the holder.
     Together,
+    /// Nothing: the lock outlives its holder.
+    Never,
 }
 
 /// How far fencing tokens keep their order.

@@ -64,7 +64,7 @@ pub struct Record {
 impl Record {
     /// The most data one record may have, in bytes. It is far below what any store takes, because
     /// records are read whole by everybody who waits for one.
-    pub const DATA_MAX: usize = 64 * 1024;
+    pub const DATA_MAX: usize = 128 * 1024;
 }
 
 /// What became of a write or a deletion.
