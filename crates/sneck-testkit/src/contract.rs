@@ -8,6 +8,7 @@ mod crash;
 mod exclusion;
 mod leaving;
 mod line;
+mod records;
 mod tokens;
 
 use async_trait::async_trait;
@@ -93,6 +94,14 @@ cases! {
     cancel::a_dropped_attempt_leaves_nothing,
     cancel::a_dropped_question_may_be_asked_again,
     cancel::a_dropped_release_goes_on,
+    records::a_record_is_written_on_its_condition_only,
+    records::a_record_made_anew_is_not_the_old_one,
+    records::a_write_that_is_repeated_is_applied_once,
+    records::stamps_rise_from_write_to_write,
+    records::a_change_of_a_record_is_told,
+    records::a_record_outlives_its_writer_and_is_no_lock,
+    records::data_over_the_limit_is_refused_before_anything_is_written,
+    records::the_store_tells_the_time,
     crash::a_place_that_was_taken_away_is_gone_for_good,
     crash::the_lock_of_a_dead_holder_is_freed_after_the_holder_must_know,
     crash::a_lock_is_held_for_as_long_as_its_holder_lives,

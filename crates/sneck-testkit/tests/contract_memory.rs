@@ -5,8 +5,8 @@
 use async_trait::async_trait;
 use sneck_core::{
     Backend, Claim, Clock, Contender, Crash, Error, Grant, Instant, Lease, Loss, Memory, Mode,
-    Name, Order, Promises, Request, Standing, Survey, Term, Token, TokenScope, TokioClock, Waiting,
-    Wake,
+    Name, Order, Promises, Records, Request, Standing, Survey, Term, Token, TokenScope, TokioClock,
+    Waiting, Wake,
 };
 use sneck_testkit::contract::{self, CASES, Subject};
 use std::collections::HashMap;
@@ -187,6 +187,10 @@ impl Backend for Broken {
 
     fn survey(&self) -> Option<&dyn Survey> {
         Some(self)
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
+        self.memory.records()
     }
 
     async fn close(&self) {

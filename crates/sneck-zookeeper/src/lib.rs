@@ -8,6 +8,7 @@ mod error;
 mod lease_rule;
 mod lock;
 mod options;
+mod record;
 mod server;
 mod session;
 #[cfg(feature = "tls")]

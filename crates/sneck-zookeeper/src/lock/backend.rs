@@ -7,8 +7,8 @@ use crate::options::SessionOptions;
 use crate::session::Session;
 use async_trait::async_trait;
 use sneck_core::{
-    Backend, Claim, Crash, Error, ErrorKind, Name, Order, Promises, Request, Survey, TokenScope,
-    Wake,
+    Backend, Claim, Crash, Error, ErrorKind, Name, Order, Promises, Records, Request, Survey,
+    TokenScope, Wake,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// was held or waited for under the old one is lost. Clones share the session too.
 #[derive(Clone)]
 pub struct ZooKeeper {
-    pub(super) layout: Arc<Layout>,
+    pub(crate) layout: Arc<Layout>,
     pub(super) sessions: Arc<Sessions>,
 }
 
@@ -91,6 +91,18 @@ impl Backend for ZooKeeper {
 
     fn survey(&self) -> Option<&dyn Survey> {
         Some(self)
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
+        Some(self)
+    }
+
+    /// On the same session, in lines that Curator's leader latch shares.
+    fn elections(&self) -> Option<Arc<dyn Backend>> {
+        let Layout { chroot, options, label } = &*self.layout;
+        let options = LockOptions { dialect: options.dialect.of_elections(), ..*options };
+        let layout = Layout { chroot: chroot.clone(), options, label: label.clone() };
+        Some(Arc::new(ZooKeeper { layout: Arc::new(layout), sessions: self.sessions.clone() }))
     }
 
     async fn close(&self) {

@@ -14,6 +14,9 @@ pub enum Dialect {
     /// `zookeeper-client` queue up with too.
     #[default]
     Curator,
+    /// `_c_<uuid>-latch-<number>`: the leader latch of Apache Curator. The lines of elections are such,
+    /// whatever the dialect of the locks beside them.
+    CuratorLatch,
 }
 
 /// What to do about children of a lock's node that are nobody's place in its line.
@@ -46,10 +49,16 @@ impl Sequence {
 }
 
 impl Dialect {
+    /// The dialect of the elections beside locks of this one.
+    pub(crate) fn of_elections(self) -> Self {
+        Dialect::CuratorLatch
+    }
+
     /// The name of a claim's node up to the server's number.
     pub(crate) fn prefix(self, id: ClaimId) -> String {
         match self {
             Dialect::Curator => format!("_c_{id}-lock-"),
+            Dialect::CuratorLatch => format!("_c_{id}-latch-"),
         }
     }
 
@@ -57,6 +66,7 @@ impl Dialect {
     pub(crate) fn sequence(self, child: &str) -> Option<Sequence> {
         let (_, number) = match self {
             Dialect::Curator => child.rsplit_once("lock-")?,
+            Dialect::CuratorLatch => child.rsplit_once("latch-")?,
         };
         // Servers pad to ten characters, the sign included.
         let (digits, width) = match number.strip_prefix('-') {
@@ -109,6 +119,16 @@ mod tests {
         ] {
             assert_eq!(sequence(child), None, "{child}");
         }
+    }
+
+    #[test]
+    fn elections_and_locks_are_foreign_to_each_other() {
+        let id = ClaimId::from_u128(1);
+        let latch = Dialect::Curator.of_elections();
+        let [place, candidate] = [Dialect::Curator, latch].map(|of| of.prefix(id) + "0000000007");
+        assert_eq!(candidate, "_c_00000000-0000-0000-0000-000000000001-latch-0000000007");
+        assert_eq!(latch.sequence(&candidate), Some(Sequence(7)));
+        assert_eq!((latch.sequence(&place), sequence(&candidate)), (None, None));
     }
 
     #[test]

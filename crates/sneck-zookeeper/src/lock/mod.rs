@@ -9,7 +9,9 @@ mod path;
 mod seat;
 mod sessions;
 mod survey;
+mod watching;
 
 pub use backend::ZooKeeper;
 pub use dialect::{Dialect, ForeignPolicy};
+pub(crate) use failure::of_request;
 pub use layout::{AclPolicy, LockOptions};

@@ -1,6 +1,7 @@
 //! From the name of a lock to the path of its node.
 
 use super::dialect::Dialect;
+use crate::record::FOLDER;
 use sneck_core::{Error, ErrorKind, Name};
 
 /// The path of a lock's node: the name, below the chroot. Different names have different paths.
@@ -10,6 +11,11 @@ use sneck_core::{Error, ErrorKind, Name};
 pub(crate) fn of_lock(chroot: &str, name: &Name, dialect: Dialect) -> Result<String, Error> {
     if chroot.is_empty() && name.segments().next() == Some("zookeeper") {
         let text = "locks below /zookeeper would sit among the servers' own nodes";
+        return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
+    }
+    if name.segments().next() == Some(FOLDER) {
+        let text =
+            format!("locks below {FOLDER} would sit among what sneck keeps beside the locks");
         return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
     }
     if let Some(segment) = name.segments().find(|segment| dialect.sequence(segment).is_some()) {
@@ -39,6 +45,7 @@ mod tests {
         assert_eq!(path("", "a/b").as_deref(), Ok("/a/b"));
         assert_eq!(path("/apps", "zookeeper").as_deref(), Ok("/apps/zookeeper"));
         assert_eq!(path("", "zookeeper/config"), Err(ErrorKind::Invalid));
+        assert_eq!(path("/apps", "_sneck/records"), Err(ErrorKind::Invalid));
         assert_eq!(path("", "a/_c_x-lock-0000000001"), Err(ErrorKind::Invalid));
     }
 

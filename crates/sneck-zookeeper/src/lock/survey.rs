@@ -3,7 +3,9 @@
 use super::backend::ZooKeeper;
 use super::dialect::ForeignPolicy;
 use super::seat::{contender, line};
+use super::watching;
 use crate::error::RequestError;
+use crate::record::FOLDER;
 use async_trait::async_trait;
 use sneck_core::{Contender, Error, Name, Survey};
 use sneck_wire::ErrorCode;
@@ -65,6 +67,14 @@ impl Survey for ZooKeeper {
         names.sort();
         Ok(names)
     }
+
+    async fn holder_changed(&self, name: &Name, seen: Option<&Contender>) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let session = self.session().await?;
+        let place = seen.map(|seen| seen.place.as_str());
+        let watched = watching::holder(&session, self.layout.options.dialect, &path, place).await;
+        watched.map_err(|error| self.layout.failure(&error, "watching the holder").with_lock(name))
+    }
 }
 
 impl ZooKeeper {
@@ -90,9 +100,9 @@ impl ZooKeeper {
             names.extend(Name::new(at).ok());
         }
         for child in children.iter().filter(|child| !is_place(child)) {
-            let servers_own =
-                at.is_empty() && self.layout.chroot.is_empty() && *child == "zookeeper";
-            if !servers_own {
+            let servers_own = self.layout.chroot.is_empty() && *child == "zookeeper";
+            let no_lock = at.is_empty() && (servers_own || *child == FOLDER);
+            if !no_lock {
                 todo.push_back(if at.is_empty() { child.clone() } else { format!("{at}/{child}") });
             }
         }
