@@ -2,7 +2,7 @@
 //!
 //! A test process may be killed with -9, so no destructor can be relied on. A `sh` of ours reads
 //! the pids of what we start from a pipe whose only long-lived writing end is in this process;
-//! when the pipe closes, it kills those pids and removes the folder.
+//! when the pipe closes, it kills those processes with all that they started, and removes the folder.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 /// Signals are ignored because Ctrl-C reaches every process of a terminal at once, and this one
 /// has work to do after the others ended. Removing is retried while killed processes still write.
@@ -26,7 +28,7 @@ while read -r verb pid; do
     gone) kept=; for p in $pids; do [ "$p" = "$pid" ] || kept="$kept $p"; done; pids=$kept ;;
   esac
 done
-for p in $pids; do kill -KILL "$p"; done
+for p in $pids; do kill -KILL "-$p"; done
 n=0
 until rm -rf -- "$1" || [ $n -ge 50 ]; do n=$((n + 1)); sleep 0.1; done
 "#;
@@ -160,13 +162,18 @@ impl Process {
         Ok(())
     }
 
-    /// Kills it with -9, stopped or not, and returns when it is gone.
+    /// Kills it with -9, stopped or not, and what it started, and returns when it is gone.
     pub(crate) fn kill(&mut self) -> io::Result<()> {
         // Told before the pid can be reused, which it can be from the moment of `wait`. A janitor
         // that is gone needs no telling.
         if let Some(pipe) = self.pipe.upgrade() {
             let mut pipe = pipe.lock().unwrap_or_else(PoisonError::into_inner);
             writeln!(pipe, "gone {}", self.child.id())?;
+        }
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // Children of its own may outlive it. Mostly there is none, and no group then either.
+            let _ = kill_process_group(group, Signal::KILL);
         }
         self.child.kill()?;
         self.child.wait()?;
@@ -189,8 +196,14 @@ mod tests {
 
     use super::*;
 
+    /// Whether a process runs. One that is dead and not reaped, as some containers leave orphans,
+    /// does not.
     fn lives(pid: u32) -> bool {
-        test_kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()).is_ok()
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let is_dead =
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X']));
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        !is_dead && test_kill_process(pid).is_ok()
     }
 
     fn wait_until(mut done: impl FnMut() -> bool) {
@@ -213,6 +226,30 @@ mod tests {
         assert!(!lives(pid));
         drop(janitor);
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn what_it_started_goes_with_it() {
+        let janitor = Janitor::new("sneck-janitor-").unwrap();
+        let log = janitor.folder().join("log");
+        let script = "sleep 1000 & echo $!; wait";
+        let child = || {
+            let process = janitor.spawn("sh", ["-c", script], &log, Piped::No).unwrap();
+            let mut pid = None;
+            wait_until(|| {
+                pid = std::fs::read_to_string(&log).unwrap().lines().last().map(str::to_owned);
+                pid.is_some()
+            });
+            (process, pid.unwrap().parse().unwrap())
+        };
+        let (process, pid) = child();
+        assert!(lives(pid));
+        drop(process);
+        wait_until(|| !lives(pid));
+        std::fs::write(&log, "").unwrap();
+        let (_process, pid) = child();
+        drop(janitor);
+        wait_until(|| !lives(pid));
     }
 
     /// As when the test process is killed with -9: no destructor runs, only the pipe closes.
