@@ -4,6 +4,7 @@
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
 mod bench;
+mod kazoo;
 mod servers;
 mod talk;
 mod test;
@@ -30,6 +31,8 @@ enum Verb {
     Servers(servers::Arguments),
     /// Measure what a lock costs on a real ZooKeeper, beside a bare socket.
     Bench(bench::Arguments),
+    /// Run kazoo's own suite against sneck's server.
+    Kazoo,
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
     Tidy,
 }
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments).await,
         Verb::Servers(arguments) => servers::run(&arguments).await,
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Kazoo => kazoo::run(),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use sneck_testkit::skip::{self, REQUIRE, SKIPS};
 use sneck_testkit::zookeeper::{self, ENSEMBLE_VARIABLE, Ensemble, Version};
-use sneck_testkit::{StartError, Unavailable, curator};
+use sneck_testkit::{StartError, Unavailable, curator, kazoo};
 
 use crate::talk::say;
 use crate::tidy;
@@ -18,7 +18,8 @@ const LONG: &str = "sneck-e2e";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Leave out the long tests, those of whole processes under faults, and the documentation.
+    /// Leave out the long tests, those of whole processes under faults and kazoo's own suite, and the
+    /// documentation.
     #[arg(long)]
     quick: bool,
     /// Run only tests whose name contains this, and no other check.
@@ -38,11 +39,12 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
         report.step("cargo clippy", &mut command(clippy));
     }
     report.step("cargo test", &mut tests(arguments, &servers));
+    drop(servers);
     if arguments.filter.is_none() && !arguments.quick {
+        run_kazoo(&mut report);
         let mut doc = command(["doc", "--workspace", "--no-deps"]);
         report.step("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"));
     }
-    drop(servers);
     report.collect_skips();
     report.conclude()
 }
@@ -65,12 +67,28 @@ fn tests(arguments: &Arguments, servers: &[(&'static str, Ensemble)]) -> Command
     tests
 }
 
+/// Runs what kazoo's authors expect of a server. After the other tests, as waiting is what it tests.
+fn run_kazoo(report: &mut Report) {
+    const NAME: &str = "kazoo's own suite";
+    say(format_args!("== {NAME}"));
+    let began = Instant::now();
+    match crate::kazoo::suite() {
+        Ok(outcome) => {
+            report.done(&format!("{NAME} ({outcome})"), began, outcome.failures().is_empty());
+        }
+        Err(error) => report.not_started(NAME, error),
+    }
+}
+
 /// Fetches and compiles what tests need, and starts the servers they share. What is not to be had
 /// goes into the report; the tests that need it will be skipped.
 async fn start_servers(report: &mut Report) -> Vec<(&'static str, Ensemble)> {
     let began = Instant::now();
     if let Err(error) = curator::prepare() {
         report.not_started("Curator", error);
+    }
+    if let Err(error) = kazoo::prepare() {
+        report.not_started("kazoo", error);
     }
     let mut servers = Vec::new();
     let wanted = [

@@ -1,5 +1,5 @@
 //! What the tests of sneck run against: real servers started on loopback, proxies that break the
-//! connections to them, and a Java peer that takes locks with Apache Curator.
+//! connections to them, peers that take locks with Apache Curator and with kazoo, and kazoo's own suite.
 //!
 //! Nothing here needs root, and nothing outlives the test process however that ends: each server
 //! is registered with a small shell process that kills it when the test process is gone.
@@ -11,10 +11,13 @@ mod background;
 mod dropped;
 mod janitor;
 mod jars;
+mod peer;
 mod port;
+mod python;
 
 pub mod contract;
 pub mod curator;
+pub mod kazoo;
 pub mod proxy;
 pub mod skip;
 pub mod zookeeper;
