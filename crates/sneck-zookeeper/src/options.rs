@@ -22,6 +22,8 @@ pub struct SessionOptions {
     pub chroot: String,
     /// How to reach a server: plain TCP, unless told otherwise.
     pub connector: Arc<dyn Connector>,
+    /// What the store is called in messages; a URL made of the servers and the chroot, unless set.
+    pub label: Option<Arc<str>>,
     /// The clock that deadlines go by.
     pub clock: Arc<dyn Clock>,
     /// The bounds of the session.
@@ -38,6 +40,7 @@ impl SessionOptions {
             credentials: Vec::new(),
             chroot: String::new(),
             connector: Arc::new(Tcp),
+            label: None,
             clock: Arc::new(SystemClock),
             limits: SessionLimits::default(),
         }

@@ -21,6 +21,21 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// What the system reports. [`io::ErrorKind::InvalidData`] says that the peer is not what it
     /// should be, and that trying again is of no use.
     async fn connect(&self, server: &Server) -> io::Result<Box<dyn Duplex>>;
+
+    /// What messages call this server: its host and port, unless it is reached in another way.
+    fn describe(&self, server: &Server) -> String {
+        server.to_string()
+    }
+
+    /// Whether there is one server only, so that what it has is kept in one place. An ensemble is not
+    /// told from a single server by how it is reached, and is taken for what it should be.
+    fn is_single(&self) -> bool {
+        false
+    }
+
+    /// Lets go of what the connector has for connecting. Called when a store is closed, after its
+    /// session has ended.
+    async fn close(&self) {}
 }
 
 /// Plain TCP, without delay for small packets.

@@ -80,13 +80,28 @@ impl ZooKeeperUrl {
         let mut session = SessionOptions::new(servers(hosts)?);
         session.credentials.extend(user_info.map(credentials).transpose()?);
         session.chroot = self::chroot(chroot)?;
-        let mut parsed = ZooKeeperUrl { session, lock: LockOptions::default() };
+        ZooKeeperUrl { session, lock: LockOptions::default() }.with_options(query, tls)
+    }
+
+    /// Reads the options of a URL whose store is not reached by host and port: `query` is what follows
+    /// its '?'. The caller says how it is reached, in
+    /// [`connector`](SessionOptions::connector) and [`label`](SessionOptions::label).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`], naming the option that is wrong; `ca`, `cert` and `key` are, as TLS is
+    /// for the network.
+    pub fn of_options(query: &str) -> Result<Self, Error> {
+        let session = SessionOptions::new(vec![Server::new("localhost", Server::PORT_DEFAULT)]);
+        ZooKeeperUrl { session, lock: LockOptions::default() }.with_options(query, false)
+    }
+
+    fn with_options(mut self, query: &str, tls: bool) -> Result<Self, Error> {
         let mut files = Files::default();
         for option in query.split('&').filter(|option| !option.is_empty()) {
-            parsed.set(option, &mut files)?;
+            self.set(option, &mut files)?;
         }
-        parsed.connect_with(tls, files)?;
-        Ok(parsed)
+        self.connect_with(tls, files)?;
+        Ok(self)
     }
 
     fn set(&mut self, option: &str, files: &mut Files) -> Result<(), Error> {
@@ -247,6 +262,18 @@ mod tests {
         assert_eq!(url.session.timeout, Duration::from_secs(4));
         assert_eq!(url.session.connect_timeout, Duration::from_millis(500));
         assert_eq!((url.lock.acl, url.lock.foreign), (AclPolicy::Creator, ForeignPolicy::Block));
+    }
+
+    #[test]
+    fn options_can_stand_alone() {
+        let url = ZooKeeperUrl::of_options("timeout=4s&&foreign=block").unwrap();
+        assert_eq!(url.session.timeout, Duration::from_secs(4));
+        assert_eq!(url.lock.foreign, ForeignPolicy::Block);
+        for (query, says) in [("timeout=x", "timeout=x"), ("color=red", "color"), ("ca=/x", "")] {
+            let error = ZooKeeperUrl::of_options(query).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
+            assert!(error.to_string().contains(says), "{query}: {error}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::session::Session;
 use async_trait::async_trait;
 use sneck_core::{
     Backend, Claim, Crash, Error, ErrorKind, Name, Order, Promises, Records, Request, Survey,
-    TokenScope, Wake,
+    Wake,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +41,8 @@ impl ZooKeeper {
             session_options.servers.iter().map(ToString::to_string).collect();
         // Sessions are opened without the chroot, so that the nodes above it can be made.
         let chroot = std::mem::take(&mut session_options.chroot);
-        let label: Arc<str> = Arc::from(format!("zk://{}{chroot}", servers.join(",")));
+        let by_servers = || Arc::from(format!("zk://{}{chroot}", servers.join(",")));
+        let label: Arc<str> = session_options.label.clone().unwrap_or_else(by_servers);
         if options.acl == AclPolicy::Creator && session_options.credentials.is_empty() {
             let text = "acl=creator needs credentials, such as zk://user:password@host";
             return Err(Error::new(ErrorKind::Invalid, text).with_backend(&label));
@@ -81,7 +82,7 @@ impl Backend for ZooKeeper {
             order: Order::Fifo,
             wake: Wake::Pushed,
             crash: Crash::Session,
-            token: TokenScope::Replicated,
+            token: self.sessions.token_scope(),
         }
     }
 
@@ -106,7 +107,7 @@ impl Backend for ZooKeeper {
     }
 
     async fn close(&self) {
-        self.sessions.last().close().await;
+        self.sessions.close().await;
     }
 }
 

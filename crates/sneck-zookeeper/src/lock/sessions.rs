@@ -3,7 +3,7 @@
 use super::failure;
 use crate::options::SessionOptions;
 use crate::session::Session;
-use sneck_core::Error;
+use sneck_core::{Error, TokenScope};
 use std::sync::{PoisonError, RwLock};
 
 /// The current session; a new one when it has ended.
@@ -34,6 +34,20 @@ impl Sessions {
         let session = connect(&self.options).await?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session.clone();
         Ok(session)
+    }
+
+    /// Ends the session, and what it was reached by.
+    pub(crate) async fn close(&self) {
+        self.last().close().await;
+        self.options.connector.close().await;
+    }
+
+    /// How far tokens keep their order.
+    pub(crate) fn token_scope(&self) -> TokenScope {
+        match self.options.connector.is_single() {
+            true => TokenScope::SingleCopy,
+            false => TokenScope::Replicated,
+        }
     }
 
     /// The last session that was opened, dead or alive.

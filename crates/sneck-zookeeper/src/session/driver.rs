@@ -177,7 +177,7 @@ impl Dialer {
         self.hopeless &= failure.is_hopeless();
         self.failed += 1;
         self.next = (self.next + 1) % self.options.servers.len();
-        let error = failure.error(&server);
+        let error = failure.error(&self.options.connector.describe(&server));
         shared.note_failure(server, error);
         if self.failed >= self.options.servers.len() {
             if self.hopeless {
@@ -220,7 +220,7 @@ impl Failure {
         }
     }
 
-    fn error(&self, server: &Server) -> ConnectError {
+    fn error(&self, server: &str) -> ConnectError {
         let text = format!("{server}: {self}");
         match self {
             Failure::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
