@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::contents::Contents;
 use crate::core::{ConnectionId, Core, Effects, Frame, Input, Now, Output, Peer};
@@ -50,6 +50,8 @@ pub(crate) struct Engine {
     clock: Clock,
     /// Says to stop, also where the inbox is too full for the message.
     stop: Arc<AtomicBool>,
+    /// Where it is told how many sessions there are.
+    sessions: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Engine {
         inbox: mpsc::Receiver<Message>,
         clock: Clock,
         stop: Arc<AtomicBool>,
+        sessions: watch::Sender<usize>,
     ) -> Self {
         Self {
             core,
@@ -75,6 +78,7 @@ impl Engine {
             barriers: VecDeque::new(),
             clock,
             stop,
+            sessions,
         }
     }
 
@@ -97,6 +101,8 @@ impl Engine {
                 break 'life;
             }
             self.release();
+            let count = self.core.session_count();
+            self.sessions.send_if_modified(|told| std::mem::replace(told, count) != count);
             if self.journal.failure().is_some() {
                 break;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
@@ -47,12 +49,19 @@ pub struct Builder {
     words: Option<BTreeSet<Word>>,
     reap_every: Duration,
     zxid: Option<i64>,
-    data: Option<PathBuf>,
+    data: Option<Data>,
     durability: Durability,
 }
 
 /// The server. There is nothing to it before it runs: see [`Server::builder`].
 #[derive(Debug, Clone, Copy)]
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+enum Data {
+    Path(PathBuf),
+    Folder(Folder),
+}
+
 pub struct Server;
 
 impl Server {
@@ -147,7 +156,14 @@ impl Builder {
     /// Keeps everything in this folder, which is made if it is not there, and of which only one
     /// server at a time may make use.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.data = Some(folder.into());
+        self.data = Some(Data::Path(folder.into()));
+        self
+    }
+
+    /// As [`Builder::data`], in a folder that is open already, on whatever [disk](crate::log::Disk):
+    /// so that tests can have disks that fail.
+    pub fn data_in(mut self, folder: Folder) -> Self {
+        self.data = Some(Data::Folder(folder));
         self
     }
 
@@ -204,9 +220,9 @@ impl Builder {
 
         let (sender, inbox) = mpsc::channel(INBOX_MAX);
         let mut journal = Journal::Memory;
-        if let Some(folder) = self.data.clone() {
+        if let Some(data) = self.data.clone() {
             let (options, inbox) = (self.log_options(), sender.clone());
-            let opened = tokio::task::spawn_blocking(move || open(&folder, &options, inbox));
+            let opened = tokio::task::spawn_blocking(move || open(data, &options, inbox));
             let disk;
             (contents, disk) = opened.await.map_err(StartError::panicked)??;
             journal = Journal::Disk(disk);
@@ -215,7 +231,8 @@ impl Builder {
         let clock = Clock::start();
         let core = Core::new(self.settings(), contents, clock.now());
         let stop = Arc::new(AtomicBool::new(false));
-        let engine = Engine::new(core, journal, inbox, clock, Arc::clone(&stop));
+        let (count, sessions) = watch::channel(core.session_count());
+        let engine = Engine::new(core, journal, inbox, clock, Arc::clone(&stop), count);
         let (ended, end) = watch::channel(None);
         let run = move || {
             let result = engine.run();
@@ -235,7 +252,7 @@ impl Builder {
             socket
         });
         tasks.push(tokio::spawn(tick(door.clone(), self.tick)));
-        Ok(Running { door, addresses, socket, tasks, thread: Some(thread), end })
+        Ok(Running { door, addresses, socket, tasks, thread: Some(thread), end, sessions })
     }
 
     fn log_options(&self) -> LogOptions {
@@ -294,6 +311,7 @@ impl Running {
 
     /// A way in from within the process. It can be cloned and kept; it does not keep the server.
     pub fn in_process(&self) -> InProcess {
+    sessions: watch::Receiver<usize>,
         InProcess { door: self.door.clone() }
     }
 
@@ -318,6 +336,20 @@ impl Running {
         let mut end = self.end.clone();
         let ended = end.wait_for(|end| matches!(end, Some(Err(_)))).await;
         match ended.as_deref() {
+    /// Waits until there has been no session for this long, and none is.
+    pub async fn idle(&self, length: Duration) {
+        let mut sessions = self.sessions.clone();
+        loop {
+            let none = sessions.wait_for(|count| *count == 0).await.is_ok();
+            match timeout(length, sessions.wait_for(|count| *count != 0)).await {
+                Err(_) if none => return,
+                Ok(Ok(_)) => {}
+                // The server has ended, which is no idleness.
+                _ => return pending().await,
+            }
+        }
+    }
+
             Ok(Some(Err(failure))) => failure.clone(),
             // Its thread is gone without having said anything.
             _ => "the server has panicked".to_owned(),
@@ -326,6 +358,8 @@ impl Running {
 
     /// Ends a session, as if its time were over, and returns when it has ended.
     pub async fn expire_session(&self, id: i64) {
+        // Before the data folder is free: the next server may begin at once, with a socket of its own.
+        drop(self.socket.take());
         self.settle(Input::Expire { session: id }).await;
     }
 
@@ -380,6 +414,7 @@ pub struct InProcess {
     door: Door,
 }
 
+        drop(self.socket.take());
 impl InProcess {
     /// Opens a connection. If the server has stopped, the other end hangs up at once.
     ///
@@ -404,11 +439,14 @@ pub struct Remains(Contents);
 
 /// Reads a data folder, and goes on writing in it.
 fn open(
-    folder: &Path,
+    data: Data,
     options: &LogOptions,
     inbox: mpsc::Sender<Message>,
 ) -> Result<(Contents, Disk), StartError> {
-    let folder = Folder::open(folder, SystemTime::now())?;
+    let folder = match data {
+        Data::Path(path) => Folder::open(&path, SystemTime::now())?,
+        Data::Folder(folder) => folder,
+    };
     let restored = restore::<Contents>(&folder)?;
     let contents = restored.replica;
     let mut disk = Disk::start(restored.recovery, options, contents.zxid, inbox)?;

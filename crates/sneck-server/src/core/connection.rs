@@ -60,6 +60,7 @@ impl Core {
         self.sessions.attach(session, id, timeout_ms, now.mono_ms);
         if let Some(connection) = self.connections.get_mut(&id) {
             connection.session = Some(session);
+            self.sessions.belongs_to(session, connection.peer.process());
         }
         let reply = ConnectReply {
             protocol: 0,

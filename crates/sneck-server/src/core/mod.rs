@@ -16,6 +16,7 @@ mod connection;
 pub(crate) mod contents;
 pub(crate) mod node;
 mod password;
+mod processes;
 mod reads;
 mod reaper;
 mod sessions;
@@ -32,6 +33,7 @@ mod invariants;
 #[cfg(test)]
 mod operations;
 
+pub(crate) use processes::ProcessId;
 pub(crate) use reaper::Schedule;
 
 use std::collections::BTreeMap;
@@ -60,7 +62,9 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Tcp(SocketAddr),
-    /// The Unix socket, or within the process.
+    /// The Unix socket, from a process whose end will be told.
+    Process(ProcessId),
+    /// The Unix socket, from nobody knows which process, or within this one.
     Local,
 }
 
@@ -69,7 +73,15 @@ impl Peer {
     pub(crate) fn address(self) -> IpAddr {
         match self {
             Self::Tcp(address) => address.ip(),
-            Self::Local => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Self::Process(_) | Self::Local => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    /// Which process it is, where that is known.
+    fn process(self) -> Option<ProcessId> {
+        match self {
+            Self::Process(process) => Some(process),
+            Self::Tcp(_) | Self::Local => None,
         }
     }
 
@@ -109,6 +121,14 @@ pub(crate) enum Input {
     },
     Closed {
         connection: ConnectionId,
+    },
+    /// The process of a connection has ended, and the connection has not.
+    HandedOn {
+        connection: ConnectionId,
+    },
+    /// A process has ended. What has become of its connections has been told before.
+    ProcessEnded {
+        process: ProcessId,
     },
     /// Time has passed. To come several times a tick, and to come late if anything else does.
     Tick,
@@ -216,6 +236,11 @@ impl Core {
         self.zxid
     }
 
+    /// How many sessions there are.
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Takes one input.
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> Effects {
         let mut effects = Effects::default();
@@ -235,6 +260,8 @@ impl Core {
                 self.request(connection, header, body, now, &mut effects);
             }
             Input::Closed { connection } => self.forget(connection),
+            Input::HandedOn { connection } => self.handed_on(connection),
+            Input::ProcessEnded { process } => self.process_ended(process, now, &mut effects),
             Input::Tick => self.tick(now, &mut effects),
             Input::Expire { session } => self.close_session(session, now, &mut effects),
             Input::SetCounter { path, creates } => {

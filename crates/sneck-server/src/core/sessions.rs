@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ConnectionId;
+use super::{ConnectionId, ProcessId};
 
 /// One client, over all its connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Session {
     pub(crate) timeout_ms: i32,
     /// The connection it is on at present.
     pub(crate) connection: Option<ConnectionId>,
+    /// The process that has connected last, where that is known.
+    process: Option<ProcessId>,
     expires_at_ms: u64,
 }
 
@@ -57,7 +59,7 @@ impl Sessions {
 
     /// Adds a session with its full time to live.
     pub(crate) fn open(&mut self, id: i64, timeout_ms: i32, now_ms: u64) {
-        let session = Session { timeout_ms, connection: None, expires_at_ms: 0 };
+        let session = Session { timeout_ms, connection: None, process: None, expires_at_ms: 0 };
         self.sessions.insert(id, session);
         self.last_id = self.last_id.max(id);
         self.touch(id, now_ms);
@@ -96,6 +98,21 @@ impl Sessions {
         {
             session.connection = None;
         }
+    }
+
+    /// Notes whose a session is.
+    pub(crate) fn belongs_to(&mut self, id: i64, process: Option<ProcessId>) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.process = process;
+        }
+    }
+
+    /// The sessions of a process that are on no connection, in order of their ids.
+    pub(crate) fn left_by(&self, process: ProcessId) -> Vec<i64> {
+        let left = |session: &Session| {
+            session.process == Some(process) && session.connection.is_none()
+        };
+        self.sessions.iter().filter(|(_, session)| left(session)).map(|(id, _)| *id).collect()
     }
 
     /// Notes a sign of life.

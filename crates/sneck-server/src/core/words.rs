@@ -201,7 +201,7 @@ impl Core {
         for connection in self.connections.values() {
             match connection.peer {
                 Peer::Tcp(address) => write!(out, " /{address}")?,
-                Peer::Local => write!(out, " local")?,
+                Peer::Process(_) | Peer::Local => write!(out, " local")?,
             }
             match connection.session {
                 Some(session) => {

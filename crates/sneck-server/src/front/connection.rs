@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::time::timeout;
 
 use super::Door;
+use super::processes::Origin;
 use crate::core::words::Word;
 use crate::core::{ConnectionId, Input, Peer};
 use crate::engine::Message;
@@ -24,8 +25,13 @@ const READ_BYTES_MIN: usize = 2_048;
 /// Bytes to gather before they are written.
 const WRITE_BYTES: usize = 64 * 1_024;
 
-/// Serves a connection to its end.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, peer: Peer, door: &Door) {
+/// Serves a connection to its end. `origin` is kept until the core knows of it.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    peer: Peer,
+    mut origin: Option<Origin>,
+    door: &Door,
+) {
     let connection = door.next_id();
     let (outbox, outgoing, flow) = outbox(&door.limits);
     if !door.say(Message::Attach { connection, peer, outbox }).await {
@@ -33,15 +39,31 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(stream: S, peer: Peer, door
     }
     let (read, write) = tokio::io::split(stream);
     {
-        let reader = Incoming { read, connection, door, flow: &flow, buffer: BytesMut::new() };
-        let mut writer = std::pin::pin!(send(write, outgoing));
+        let talk = async {
+            let reader = Incoming { read, connection, door, flow: &flow, buffer: BytesMut::new() };
+            let mut writer = std::pin::pin!(send(write, outgoing));
+            tokio::select! {
+                _ = reader.run() => {}
+                () = &mut writer => {}
+                () = flow.broken() => {}
+                () = flow.closing() => {
+                    // A client that does not read its last frames does not keep its place for that.
+                    let _ = timeout(LINGER, writer).await;
+                }
+            }
+        };
+        let mut talk = std::pin::pin!(talk);
+        let outlived = async {
+            match &mut origin {
+                Some(origin) => origin.is_outlived().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = reader.run() => {}
-            () = &mut writer => {}
-            () = flow.broken() => {}
-            () = flow.closing() => {
-                // A client that does not read its last frames does not keep its place for that.
-                let _ = timeout(LINGER, writer).await;
+            () = &mut talk => {}
+            () = outlived => {
+                door.input(Input::HandedOn { connection }).await;
+                talk.await;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod places;
+mod processes;
 mod tcp;
 mod unix;
 
@@ -12,12 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use crate::core::{ConnectionId, Input, Peer};
 use crate::engine::Message;
 use crate::limits::Limits;
 use places::Places;
+use processes::{Origin, Processes};
 
 /// What every front end needs.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ pub(crate) struct Door {
     inbox: mpsc::Sender<Message>,
     limits: Arc<Limits>,
     places: Arc<Places>,
+    processes: Arc<Processes>,
     last_id: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
@@ -35,6 +39,7 @@ impl Door {
             inbox,
             places: Arc::new(Places::new(&limits)),
             limits: Arc::new(limits),
+            processes: Arc::default(),
             last_id: Arc::default(),
             stop,
         }
@@ -45,10 +50,24 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
+        self.serve(stream, peer, None);
+    }
+
+    /// The same for a connection on the Unix socket.
+    pub(crate) fn enter_local(&self, stream: UnixStream) {
+        let origin = self.processes.origin(&stream, self);
+        let peer = origin.as_ref().map_or(Peer::Local, |origin| Peer::Process(origin.id()));
+        self.serve(stream, peer, origin);
+    }
+
+    fn serve<S>(&self, stream: S, peer: Peer, origin: Option<Origin>)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let Some(place) = self.places.take(peer) else { return };
         let door = self.clone();
         tokio::spawn(async move {
-            connection::serve(stream, peer, &door).await;
+            connection::serve(stream, peer, origin, &door).await;
             drop(place);
         });
     }

@@ -42,7 +42,7 @@ impl Places {
     pub(super) fn take(self: &Arc<Self>, peer: Peer) -> Option<Place> {
         let address = match peer {
             Peer::Tcp(address) => Some(address.ip().to_canonical()),
-            Peer::Local => None,
+            Peer::Process(_) | Peer::Local => None,
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.total >= self.total_max {
