@@ -1,9 +1,10 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask tidy`.
+//! `cargo xtask differential`, `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
 mod bench;
+mod differential;
 mod kazoo;
 mod servers;
 mod talk;
@@ -33,6 +34,8 @@ enum Verb {
     Bench(bench::Arguments),
     /// Run kazoo's own suite against sneck's server.
     Kazoo,
+    /// Compare sneck's server with Apache ZooKeeper, operation by operation, for as long as wanted.
+    Differential(differential::Arguments),
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
     Tidy,
 }
@@ -44,6 +47,7 @@ async fn main() -> ExitCode {
         Verb::Servers(arguments) => servers::run(&arguments).await,
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Kazoo => kazoo::run(),
+        Verb::Differential(arguments) => differential::run(&arguments),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

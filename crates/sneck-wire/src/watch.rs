@@ -34,12 +34,16 @@ impl AddWatchMode {
 /// Which watches on a node to remove or look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WatcherKind {
-    /// Those on the list of children.
+    /// One-shot ones on the list of children.
     Children,
-    /// Those on the data, or on whether the node exists.
+    /// One-shot ones on the data, or on whether the node exists.
     Data,
     /// All of them.
     Any,
+    /// Persistent ones. Servers before release 3.9 do not know this kind.
+    Persistent,
+    /// Persistent recursive ones. Servers before release 3.9 do not know this kind.
+    PersistentRecursive,
 }
 
 impl WatcherKind {
@@ -49,6 +53,8 @@ impl WatcherKind {
             Self::Children => 1,
             Self::Data => 2,
             Self::Any => 3,
+            Self::Persistent => 4,
+            Self::PersistentRecursive => 5,
         }
     }
 
@@ -58,6 +64,8 @@ impl WatcherKind {
             1 => Ok(Self::Children),
             2 => Ok(Self::Data),
             3 => Ok(Self::Any),
+            4 => Ok(Self::Persistent),
+            5 => Ok(Self::PersistentRecursive),
             value => Err(DecodeError::InvalidValue { what: "watcher type", at, value }),
         }
     }

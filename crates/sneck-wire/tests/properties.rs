@@ -115,8 +115,15 @@ fn op() -> impl Strategy<Value = OpCode> {
 fn request_for(op: OpCode) -> BoxedStrategy<Request> {
     let watched = || (text(), any::<bool>());
     let versioned = || (text(), any::<i32>());
-    let kind =
-        || prop::sample::select(vec![WatcherKind::Children, WatcherKind::Data, WatcherKind::Any]);
+    let kind = || {
+        prop::sample::select(vec![
+            WatcherKind::Children,
+            WatcherKind::Data,
+            WatcherKind::Any,
+            WatcherKind::Persistent,
+            WatcherKind::PersistentRecursive,
+        ])
+    };
     match op {
         OpCode::Create => node().prop_map(Request::Create).boxed(),
         OpCode::Create2 => node().prop_map(Request::Create2).boxed(),

@@ -111,6 +111,13 @@ impl Watches {
                 let list = self.lists.remove(connection, path, Modes::ALL);
                 self.nodes.remove(connection, path, Modes::ALL) || list
             }
+            WatcherKind::Persistent => {
+                let list = self.lists.remove(connection, path, Modes::PERSISTENT);
+                self.nodes.remove(connection, path, Modes::PERSISTENT) || list
+            }
+            WatcherKind::PersistentRecursive => {
+                self.nodes.remove(connection, path, Modes::RECURSIVE)
+            }
         }
     }
 
@@ -123,6 +130,8 @@ impl Watches {
                 self.lists.has(connection, path, Modes::ALL)
                     || self.nodes.has(connection, path, Modes::ALL)
             }
+            WatcherKind::Persistent => self.nodes.has(connection, path, Modes::PERSISTENT),
+            WatcherKind::PersistentRecursive => self.nodes.has(connection, path, Modes::RECURSIVE),
         }
     }
 
@@ -311,6 +320,22 @@ mod tests {
         assert_eq!(watches.list_changed("/a"), [A]);
         assert!(watches.remove(A, "/a", WatcherKind::Any));
         assert_eq!(watches.len(), 0);
+    }
+
+    #[test]
+    fn persistent_watches_are_removed_by_their_kind() {
+        let (persistent, recursive) = (WatcherKind::Persistent, WatcherKind::PersistentRecursive);
+        let mut watches = Watches::default();
+        watches.watch_for_good(A, "/a", AddWatchMode::Persistent);
+        watches.watch_for_good(A, "/a", AddWatchMode::PersistentRecursive);
+        assert!(watches.contains(A, "/a", persistent) && watches.contains(A, "/a", recursive));
+        assert!(!watches.contains(A, "/a", WatcherKind::Data));
+        assert!(watches.remove(A, "/a", persistent));
+        assert!(!watches.remove(A, "/a", persistent));
+        assert!(watches.list_changed("/a").is_empty());
+        assert_eq!(watches.node_changed("/a/b"), [A], "the recursive one is still there");
+        assert!(watches.remove(A, "/a", recursive));
+        assert_eq!((watches.len(), watches.nodes.recursive), (0, 0));
     }
 
     #[test]

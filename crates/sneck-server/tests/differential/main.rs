@@ -1,15 +1,18 @@
 //! The same stream of operations to Apache ZooKeeper and to this server: what clients see must be
 //! the same, but for ids, zxids and times, and for the deviations that are listed with their reasons.
 //!
-//! `SNECK_DIFFERENTIAL_OPS` sets how many operations, `SNECK_DIFFERENTIAL_SEED` which ones.
+//! `SNECK_DIFFERENTIAL_OPS` sets how many operations, `SNECK_DIFFERENTIAL_SEED` which ones. The long
+//! form is `cargo xtask differential`; what it has shown is written down in `docs/proof`.
 
 mod deviations;
+mod floors;
 mod random;
 mod side;
 mod steps;
 
 use std::time::Duration;
 
+use floors::Floors;
 use side::Side;
 use sneck_server::{Limits, Server};
 use sneck_testkit::or_skip;
@@ -49,12 +52,14 @@ async fn clients_cannot_tell_the_servers_apart() {
     let mut mine = Side::connect(ours.addresses()[0]).await;
     let mut steps = Steps::new(seed);
     let mut differences = Vec::new();
+    let mut floors = Floors::default();
     let mut allowed = std::collections::BTreeMap::new();
     for number in 0..ops {
         let step = steps.next();
         let expected = theirs.perform(&step).await;
         let seen = mine.perform(&step).await;
         steps.learn(&expected);
+        floors.note(&expected);
         if expected != seen {
             match deviations::reason(&step, &expected, &seen) {
                 Some(reason) => *allowed.entry(reason).or_insert(0_usize) += 1,
@@ -67,6 +72,7 @@ async fn clients_cannot_tell_the_servers_apart() {
         }
         theirs.repair(&mut mine).await;
     }
-    println!("{ops} operations from seed {seed:#x}; allowed deviations: {allowed:#?}");
+    println!("{ops} operations from seed {seed:#x}; {floors}; allowed deviations: {allowed:#?}");
     assert!(differences.is_empty(), "seed {seed:#x}\n{}", differences.join("\n"));
+    floors.check(ops);
 }

@@ -75,12 +75,14 @@ impl Side {
             Step::SetWatches { client, steps_ago, request } => {
                 let at = self.zxids.len().saturating_sub(1 + steps_ago);
                 let mut request = request.clone();
-                if let Request::SetWatches2 { relative_zxid, .. } = &mut request {
+                if let Request::SetWatches { relative_zxid, .. }
+                | Request::SetWatches2 { relative_zxid, .. } = &mut request
+                {
                     *relative_zxid = self.zxids[at];
                 }
                 let mut body = BytesMut::new();
                 request.encode(&mut body);
-                self.ask(*client, OpCode::SetWatches2.code(), &body, &mut seen).await;
+                self.ask(*client, request.op().code(), &body, &mut seen).await;
             }
             Step::Reconnect { client } => {
                 self.clients[*client].hang_up();

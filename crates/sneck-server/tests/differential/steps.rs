@@ -40,11 +40,13 @@ pub(crate) struct Steps {
     random: Random,
     /// Nodes with numbers in their names, which cannot be guessed.
     numbered: Vec<String>,
+    /// Where persistent watches were set last, by whomever.
+    watched: Vec<String>,
 }
 
 impl Steps {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), numbered: Vec::new() }
+        Self { random: Random::new(seed), numbered: Vec::new(), watched: Vec::new() }
     }
 
     /// Takes note of names that a server has chosen.
@@ -56,10 +58,7 @@ impl Steps {
             } = seen
                 && path.ends_with(|last: char| last.is_ascii_digit())
             {
-                if self.numbered.len() > 8 {
-                    self.numbered.remove(0);
-                }
-                self.numbered.push(path.clone());
+                remember(&mut self.numbered, path);
             }
         }
     }
@@ -84,7 +83,7 @@ impl Steps {
     }
 
     fn request(&mut self) -> Request {
-        match self.random.below(100) {
+        match self.random.below(103) {
             0..14 => Request::Create(self.node()),
             14..24 => Request::Create2(self.node()),
             24..27 => Request::CreateContainer(self.node()),
@@ -105,16 +104,30 @@ impl Steps {
             86..88 => {
                 Request::MultiRead((0..self.random.below(4)).map(|_| self.read_op()).collect())
             }
-            88..91 => Request::AddWatch { path: self.path(), mode: self.mode() },
-            91..94 => Request::RemoveWatches { path: self.path(), kind: self.kind() },
-            94..95 => Request::CheckWatches { path: self.path(), kind: self.kind() },
+            88..91 => self.add_watch(),
+            91..94 => Request::RemoveWatches { path: self.watched(), kind: self.kind() },
+            94..95 | 100..103 => Request::CheckWatches { path: self.watched(), kind: self.kind() },
             95..96 => {
                 Request::GetEphemerals { prefix: self.random.pick(&["", "/", "/a", " "]).into() }
             }
             96..97 => Request::GetAllChildrenNumber { path: self.path() },
             97..98 => Request::WhoAmI,
             98..99 => Request::Sync { path: self.path() },
-            _ => self.auth(),
+            99.. => self.auth(),
+        }
+    }
+
+    fn add_watch(&mut self) -> Request {
+        let path = self.path();
+        remember(&mut self.watched, &path);
+        Request::AddWatch { path, mode: self.mode() }
+    }
+
+    /// A path that may well be watched.
+    fn watched(&mut self) -> String {
+        match self.random.percent(70) && !self.watched.is_empty() {
+            true => self.random.pick(&self.watched),
+            false => self.path(),
         }
     }
 
@@ -135,6 +148,7 @@ impl Steps {
             ("digest", "b:b"),
             ("digest", "nocolon"),
             ("digest", "super:wrong"),
+            ("digest", "super:test"),
             ("ip", "whatever"),
             ("kerberos", "x"),
         ]);
@@ -250,20 +264,33 @@ impl Steps {
     }
 
     fn kind(&mut self) -> WatcherKind {
-        self.random.pick(&[WatcherKind::Children, WatcherKind::Data, WatcherKind::Any])
+        self.random.pick(&[
+            WatcherKind::Children,
+            WatcherKind::Data,
+            WatcherKind::Any,
+            WatcherKind::Persistent,
+            WatcherKind::PersistentRecursive,
+        ])
     }
 
     fn watches_again(&mut self) -> Request {
-        let mut paths = || (0..self.random.below(4)).map(|_| self.path()).collect();
-        let (data, exist, child) = (paths(), paths(), paths());
+        let (data, exist, child) = (self.paths(), self.paths(), self.paths());
+        if self.random.percent(30) {
+            return Request::SetWatches { relative_zxid: 0, data, exist, child };
+        }
+        let (persistent, persistent_recursive) = (self.paths(), self.paths());
         Request::SetWatches2 {
             relative_zxid: 0,
             data,
             exist,
             child,
-            persistent: Vec::new(),
-            persistent_recursive: Vec::new(),
+            persistent,
+            persistent_recursive,
         }
+    }
+
+    fn paths(&mut self) -> Vec<String> {
+        (0..self.random.below(3)).map(|_| self.path()).collect()
     }
 
     fn unknown(&mut self, client: usize) -> Step {
@@ -318,6 +345,14 @@ fn ends_with_number(request: &Request) -> bool {
             | Request::RemoveWatches { .. }
             | Request::CheckWatches { .. }
     )
+}
+
+/// Notes a path in place of the oldest of a few.
+fn remember(paths: &mut Vec<String>, path: &str) {
+    if paths.len() > 8 {
+        paths.remove(0);
+    }
+    paths.push(path.to_owned());
 }
 
 fn ask(client: usize, request: &Request) -> Step {
