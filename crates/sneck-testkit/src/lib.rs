@@ -15,6 +15,7 @@ mod peer;
 mod port;
 mod python;
 
+pub mod cassandra;
 pub mod contract;
 pub mod curator;
 pub mod kazoo;
