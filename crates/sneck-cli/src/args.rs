@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Be a server for locks yourself: one process that stands in for a ZooKeeper
     Serve(ServeArgs),
+    /// Grow out of `sneck serve`: write what it kept for servers of Apache ZooKeeper
+    Export(ExportArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page
@@ -174,6 +176,24 @@ pub(crate) struct ServeArgs {
     /// Print {"url", "addresses", "socket", "data", "pid"} instead of the bare URL
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The arguments of `sneck export`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXPORT_ENDING)]
+pub(crate) struct ExportArgs {
+    /// The data folder of the server, which must have been stopped
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) data: PathBuf,
+    /// Take nothing along but the zxid, so that fencing tokens only go up
+    #[arg(long)]
+    pub(crate) seed: bool,
+    /// Print {"snapshot", "zxid", "sessions", "nodes", "ttl_nodes", "properties"} instead of the path
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to write version-2/snapshot.ZXID: a folder that is new, or empty but for `myid`
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: PathBuf,
 }
 
 /// The port of ZooKeeper.
@@ -385,6 +405,23 @@ Exit codes:
   0 after a signal; 64 for wrong usage; 65 when the data folder is damaged; 73 when an address or
   the socket cannot be listened on, or the data folder is in use, not ours, of a newer release or
   cannot be written; 74 when the disk fails while it serves; 128+n for signal n before it serves.";
+
+const EXPORT_ENDING: &str = "\
+Writes one file, a snapshot in the format of Apache ZooKeeper 3.5 or later. Copied into the dataDir of
+*every* server of a new ensemble before its first start, it lets them go on where `sneck serve` has
+ended: whoever holds a lock goes on holding it, the line is as it was, and fencing tokens only go up,
+for clients that come back within their session timeout. Standard output is the path of the file.
+
+The server has to be stopped, and must not be started again on that folder once the others run: one
+lock would have two holders. docs/growing.md of the project has all steps, and the way back.
+
+Examples:
+  sneck export --data /var/lib/sneck /tmp/zookeeper
+  sneck export --data /var/lib/sneck --seed /tmp/zookeeper    nothing but the zxid
+
+Exit codes:
+  0 done; 64 for wrong usage; 65 when the data folder is damaged; 73 when it is in use, not ours or of a
+  newer release, or DIR is not empty; 74 when the disk fails. But for 0, nothing is left in DIR.";
 
 #[cfg(test)]
 mod tests {

@@ -46,15 +46,21 @@ pub(crate) fn of_error(kind: ErrorKind) -> u8 {
 pub(crate) fn of_start_error(error: &StartError) -> u8 {
     match error {
         StartError::Listen { .. } => CANNOT_HAVE,
-        StartError::Data(error) => match error {
-            OpenError::InUse { .. }
-            | OpenError::Foreign { .. }
-            | OpenError::Newer { .. }
-            | OpenError::Io { .. } => CANNOT_HAVE,
-            // What remains, and what a later version may add, is about what was read.
-            _ => REFUSED,
-        },
+        StartError::Data(error) => of_open_error(error),
         _ => INTERNAL,
+    }
+}
+
+/// The exit code for a data folder that cannot be opened.
+pub(crate) fn of_open_error(error: &OpenError) -> u8 {
+    match error {
+        OpenError::InUse { .. }
+        | OpenError::Missing { .. }
+        | OpenError::Foreign { .. }
+        | OpenError::Newer { .. }
+        | OpenError::Io { .. } => CANNOT_HAVE,
+        // What remains, and what a later version may add, is about what was read.
+        _ => REFUSED,
     }
 }
 

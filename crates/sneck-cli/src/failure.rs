@@ -1,6 +1,7 @@
 //! Why a command came to nothing: the exit code, the sentence, and what to do about it.
 
 use crate::exit;
+use std::error::Error;
 use std::fmt;
 
 /// Why a command came to nothing.
@@ -68,6 +69,17 @@ impl Failure {
     pub(crate) fn is_expected(&self) -> bool {
         self.expected
     }
+}
+
+/// An error with all that led to it.
+pub(crate) fn told(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
 
 impl From<sneck::Error> for Failure {

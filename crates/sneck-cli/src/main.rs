@@ -76,6 +76,11 @@ fn perform(cli: &Cli, printer: &Printer) -> Result<u8, Failure> {
             let text = "--server names a server to ask, and `sneck serve` is one itself";
             Err(Failure::usage(text).with_hint("--listen says where it can be reached"))
         }
+        Verb::Export(_) if cli.global.server.is_some() => {
+            let text = "--server names a server that runs, and one that runs cannot be exported";
+            Err(Failure::usage(text).with_hint("--data names the folder of one that was stopped"))
+        }
+        Verb::Export(args) => verb::export::export(args, printer),
         Verb::Serve(args) => block_on(verb::serve::serve(args, printer)),
         verb => {
             let url = config::server(cli.global.server.as_deref(), printer)?;
@@ -104,6 +109,7 @@ async fn ask(verb: &Verb, url: ServerUrl, printer: &Printer) -> Result<u8, Failu
         Verb::Who(args) => verb::who::who(url, args, printer).await,
         Verb::Doctor(args) => verb::doctor::doctor(url, args, printer).await,
         Verb::Serve(args) => verb::serve::serve(args, printer).await,
+        Verb::Export(args) => verb::export::export(args, printer),
         Verb::Completions(args) => verb::completions::completions(args, printer),
         Verb::Man(args) => verb::man::man(args, printer),
     }

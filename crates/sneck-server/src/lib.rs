@@ -32,6 +32,7 @@
 //!   read-only mode.
 
 mod core;
+mod departure;
 mod engine;
 mod front;
 mod journal;
@@ -45,6 +46,7 @@ pub mod testing;
 
 pub use crate::core::access::digest;
 pub use crate::core::words::Word;
+pub use crate::departure::Departure;
 pub use crate::limits::Limits;
 pub use crate::log::Durability;
 pub use crate::server::{Builder, InProcess, Paused, Remains, Running, Server};

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod hold;
 pub(crate) mod ls;
 pub(crate) mod man;

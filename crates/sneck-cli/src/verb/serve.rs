@@ -2,7 +2,7 @@
 
 use crate::args::ServeArgs;
 use crate::exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, told};
 use crate::printer::Printer;
 use crate::signals::Signals;
 use crate::wait::interrupted;
@@ -10,7 +10,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use sneck_server::log::OpenError;
 use sneck_server::{Builder, Running, Server, StartError};
-use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -142,13 +141,7 @@ fn allow_many_connections() {
 }
 
 fn not_started(error: &StartError) -> Failure {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    let failure = Failure::new(exit::of_start_error(error), text);
+    let failure = Failure::new(exit::of_start_error(error), told(error));
     match hint(error) {
         Some(hint) => failure.with_hint(hint),
         None => failure,

@@ -20,6 +20,11 @@ pub enum OpenError {
         /// The process that has it, where it has said so.
         pid: Option<u32>,
     },
+    /// There is no folder of ours where one has to be.
+    Missing {
+        /// Where.
+        folder: PathBuf,
+    },
     /// The folder has files, and is not one of ours.
     Foreign {
         /// The folder.
@@ -85,6 +90,9 @@ impl fmt::Display for OpenError {
             }
             Self::InUse { folder, pid: None } => {
                 write!(f, "{} is in use by another process", folder.display())
+            }
+            Self::Missing { folder } => {
+                write!(f, "{} is not a data folder of this server", folder.display())
             }
             Self::Foreign { folder, found } => write!(
                 f,

@@ -66,6 +66,27 @@ impl Folder {
         Folder::enter(Arc::new(disk), now, Some(Arc::new(lock)))
     }
 
+    /// Opens the folder at `path`, which has to be one of ours already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::open`], and [`OpenError::Missing`]; then nothing has been made there.
+    pub fn open_existing(path: &Path) -> Result<Folder, OpenError> {
+        let missing = || OpenError::Missing { folder: path.to_owned() };
+        let disk = FolderDisk::new(path);
+        match inspect(&disk) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(missing()),
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Err(missing());
+            }
+            Err(error) => return Err(error),
+        }
+        let lock = lock(path)?;
+        // The time is that of no folder: this one has begun, and nobody else can remove it now.
+        Folder::enter(Arc::new(disk), SystemTime::UNIX_EPOCH, Some(Arc::new(lock)))
+    }
+
     /// Opens a folder on a disk that nobody else uses.
     ///
     /// # Errors
@@ -231,6 +252,22 @@ mod tests {
         assert_eq!(Folder::open(&path, at(0)).unwrap().floor(), first);
         fs::remove_dir_all(&path).unwrap();
         assert!(Folder::open(&path, at(1_800_000_001)).unwrap().floor() > first);
+    }
+
+    #[test]
+    fn what_has_to_be_there_is_not_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a");
+        let missing = |error| matches!(error, OpenError::Missing { folder } if folder == path);
+        assert!(missing(Folder::open_existing(&path).unwrap_err()));
+        assert!(!path.exists());
+        fs::create_dir(&path).unwrap();
+        assert!(missing(Folder::open_existing(&path).unwrap_err()));
+        assert_eq!(contents(&path), []);
+        let floor = Folder::open(&path, at(1_800_000_000)).unwrap().floor();
+        let first = Folder::open_existing(&path).unwrap();
+        assert_eq!(first.floor(), floor);
+        assert!(matches!(Folder::open_existing(&path), Err(OpenError::InUse { .. })));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::encode::{self, WriteError};
 use super::image::Image;
 use crate::log::{Disk, DiskFile, OpenError, failed};
 
-const TEMPORARY: &str = "snapshot.tmp";
+/// What a snapshot is called until it is whole.
+pub(super) const TEMPORARY: &str = "snapshot.tmp";
 
 /// The name of the snapshot at this zxid, which is Apache's.
 pub(super) fn file_name(zxid: i64) -> String {
