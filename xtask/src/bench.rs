@@ -1,29 +1,63 @@
-//! `cargo xtask bench`: what a lock costs, in a release build of the crate that measures it.
+//! `cargo xtask bench`: what a lock costs, and how sneck's own server compares with Apache's, in a
+//! release build of the crate that measures it.
 
-use clap::Args;
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
 
 use crate::talk::say;
 use crate::workspace::{cargo, root};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Less than a minute instead of less than five, once it is built.
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Subject::Locks)]
+    subject: Subject,
+    /// About a minute instead of several, once it is built.
     #[arg(long)]
     quick: bool,
+    /// Only a part of the server's figures, such as pairs; can be given more than once.
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// A lock on a real ZooKeeper, beside a bare socket.
+    Locks,
+    /// Sneck's own server, beside Apache's.
+    Server,
 }
 
 /// Builds and runs it; the table goes to standard output, every round to `target/bench`.
 pub(crate) fn run(arguments: &Arguments) -> bool {
+    let target = root().join("target");
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--release", "--package", "sneck-bench", "--"]);
-    bench.arg("--out").arg(root().join("target/bench"));
+    bench.arg("--out").arg(target.join("bench"));
     if arguments.quick {
         bench.arg("--quick");
     }
-    match bench.status() {
+    for part in &arguments.only {
+        bench.args(["--only", part]);
+    }
+    match arguments.subject {
+        Subject::Locks => done(bench.arg("locks")),
+        Subject::Server => {
+            // Its server is measured as users have it: the binary, as a process of its own.
+            let mut binary = cargo();
+            binary.args(["build", "--quiet", "--release", "--package", "sneck-cli"]);
+            bench.arg("server").arg("--sneck").arg(target.join("release/sneck"));
+            done(&mut binary) && done(&mut bench)
+        }
+    }
+}
+
+fn done(command: &mut Command) -> bool {
+    match command.status() {
         Ok(status) => status.success(),
         Err(error) => {
-            say(format_args!("cargo run: {error}"));
+            say(format_args!("cargo: {error}"));
             false
         }
     }

@@ -90,7 +90,7 @@ pub(crate) fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
 }
 
 /// A quantile of sorted numbers, between neighbours by straight line.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
     let at = part * last as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);

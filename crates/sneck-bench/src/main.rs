@@ -1,6 +1,7 @@
 //! What a lock of sneck costs, beside a bare socket that does the same on the same server.
 //!
-//! Run as `cargo xtask bench [--quick]`. Absolute times say more about the machine than about sneck, so
+//! Run as `cargo xtask bench [--quick]`, and as `cargo xtask bench server` for the figures of sneck's
+//! own server beside Apache's. Absolute times say more about the machine than about sneck, so
 //! every figure is a ratio: both sides take turns in short rounds of one run, and the ratio is the
 //! median of the rounds' ratios. Where the rounds disagree too much, the run says so instead of a ratio.
 
@@ -11,8 +12,10 @@ mod latency;
 mod machine;
 mod many;
 mod raw;
+mod reading;
 mod report;
 mod scene;
+mod server;
 mod talk;
 mod traffic;
 
@@ -20,22 +23,39 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sneck_testkit::zookeeper::Version;
 
 use scene::{Disk, Scene, Size};
 use talk::{answer, say};
 
-/// Measure what a lock of sneck costs on a real ZooKeeper, beside a bare socket.
+/// Measure what a lock of sneck costs on a real ZooKeeper, or sneck's own server beside it.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Subject::Locks)]
+    subject: Subject,
     /// Less than a minute instead of less than five.
     #[arg(long)]
     quick: bool,
     /// The folder for the results as JSON.
     #[arg(long, value_name = "FOLDER", default_value = "target/bench")]
     out: PathBuf,
+    /// The binary of sneck, for its server.
+    #[arg(long, value_name = "FILE", default_value = "target/release/sneck")]
+    sneck: PathBuf,
+    /// Only this of the server's figures; can be given more than once.
+    #[arg(long = "only", value_name = "PART", value_enum)]
+    parts: Vec<server::Part>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// A lock on a real ZooKeeper, beside a bare socket.
+    Locks,
+    /// Sneck's own server, beside Apache's.
+    Server,
 }
 
 fn main() -> ExitCode {
@@ -50,10 +70,38 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let size = if arguments.quick { Size::QUICK } else { Size::FULL };
     let began = Instant::now();
     let version = Version::V3_9;
-    let mut report = report::Report::new(arguments.quick, machine::describe(version));
+    let (name, configuration) = match arguments.subject {
+        Subject::Locks => ("zookeeper", scene::CONFIGURATION),
+        Subject::Server => ("server", server::CONFIGURATION),
+    };
+    let machine = machine::describe(version);
+    let mut report = report::Report::new(name, configuration, arguments.quick, machine);
+    match arguments.subject {
+        Subject::Locks => locks(arguments.quick, version, &mut report)?,
+        Subject::Server => {
+            let size = if arguments.quick { server::Size::QUICK } else { server::Size::FULL };
+            let parts = match &arguments.parts[..] {
+                [] => server::Part::value_variants(),
+                some => some,
+            };
+            server::measure(&arguments.sneck, version, size, parts, &mut report)?;
+        }
+    }
+    report.finish(began.elapsed(), machine::load());
+    let file = report.write(&arguments.out)?;
+    answer(report.table());
+    say(format_args!("written to {}", file.display()));
+    Ok(())
+}
+
+fn locks(
+    quick: bool,
+    version: Version,
+    report: &mut report::Report,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let size = if quick { Size::QUICK } else { Size::FULL };
     for disk in [Disk::NotWaitedFor, Disk::WaitedFor] {
         let mut scene = Scene::set(version, disk)?;
         say(format_args!("{}: warming up", scene.name()));
@@ -69,9 +117,5 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             report.traffic = Some(traffic::measure(&scene)?);
         }
     }
-    report.finish(began.elapsed(), machine::load());
-    let file = report.write(&arguments.out)?;
-    answer(report.table());
-    say(format_args!("written to {}", file.display()));
     Ok(())
 }

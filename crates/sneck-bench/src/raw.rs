@@ -1,7 +1,11 @@
 //! A bare blocking socket: the floor under any client.
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use sneck_wire::{
@@ -13,10 +17,28 @@ use sneck_wire::{
 pub(crate) const SESSION_TIMEOUT_MS: i32 = 600_000;
 const READ_BYTES: usize = 16 << 10;
 
+/// What carries a session.
+pub(crate) trait Stream: Read + Write + Debug + Send {
+    /// What can be waited for together with others; not everything has it.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl Stream for TcpStream {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
+impl Stream for UnixStream {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
 /// A session on a bare socket.
 #[derive(Debug)]
 pub(crate) struct Raw {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     input: BytesMut,
     output: BytesMut,
     sent: i32,
@@ -30,10 +52,20 @@ pub(crate) struct Frame {
 }
 
 impl Raw {
-    /// Opens a session.
+    /// Opens a session over TCP.
     pub(crate) fn connect(addr: SocketAddr) -> io::Result<Raw> {
         let stream = TcpStream::connect(addr)?;
         stream.set_nodelay(true)?;
+        Raw::over(Box::new(stream))
+    }
+
+    /// Opens a session over a Unix socket.
+    pub(crate) fn connect_unix(path: &Path) -> io::Result<Raw> {
+        Raw::over(Box::new(UnixStream::connect(path)?))
+    }
+
+    /// Opens a session.
+    pub(crate) fn over(stream: Box<dyn Stream>) -> io::Result<Raw> {
         let mut raw = Raw { stream, input: BytesMut::new(), output: BytesMut::new(), sent: 0 };
         let hello = ConnectRequest {
             protocol: 0,
@@ -62,8 +94,10 @@ impl Raw {
 
     /// Writes the output.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.output)?;
-        self.output.clear();
+        if !self.output.is_empty() {
+            self.stream.write_all(&self.output)?;
+            self.output.clear();
+        }
         Ok(())
     }
 
@@ -76,10 +110,27 @@ impl Raw {
 
     /// Waits for the next frame.
     pub(crate) fn frame(&mut self) -> io::Result<Frame> {
-        let content = self.content()?;
-        let (header, reader) = decode_reply_header(&content).map_err(io::Error::other)?;
-        let body = content.slice(content.len() - reader.remaining()..);
-        Ok(Frame { header, body })
+        frame(&self.content()?)
+    }
+
+    /// The next frame, if it is here already.
+    pub(crate) fn frame_here(&mut self) -> io::Result<Option<Frame>> {
+        let content = FrameDecoder::default().next(&mut self.input).map_err(io::Error::other)?;
+        content.as_ref().map(frame).transpose()
+    }
+
+    /// Reads once, waiting only where nothing has come yet.
+    pub(crate) fn fill(&mut self) -> io::Result<()> {
+        let filled = self.input.len();
+        self.input.resize(filled + READ_BYTES, 0);
+        let read = self.stream.read(&mut self.input[filled..])?;
+        self.input.truncate(filled + read);
+        if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// What can be waited for together with others.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.stream.fd()
     }
 
     /// Sends a request and waits for its reply.
@@ -111,15 +162,15 @@ impl Raw {
             if let Some(content) = next {
                 return Ok(content);
             }
-            let filled = self.input.len();
-            self.input.resize(filled + READ_BYTES, 0);
-            let read = self.stream.read(&mut self.input[filled..])?;
-            self.input.truncate(filled + read);
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            self.fill()?;
         }
     }
+}
+
+fn frame(content: &Bytes) -> io::Result<Frame> {
+    let (header, reader) = decode_reply_header(content).map_err(io::Error::other)?;
+    let body = content.slice(content.len() - reader.remaining()..);
+    Ok(Frame { header, body })
 }
 
 impl Frame {

@@ -8,29 +8,39 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::figure::Figure;
+use crate::reading::{Reading, readable};
 use crate::traffic::Traffic;
-
-/// How the servers run, for people.
-const CONFIGURATION: &str = "one standalone server on loopback, tick 2 s, heap 1 GiB, serial collector; \
-                             clients and server share the processors";
 
 /// Everything that was measured.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// What the file is called.
+    name: &'static str,
+    /// How the servers run, for people.
+    configuration: &'static str,
     quick: bool,
     machine: Value,
     figures: Vec<Figure>,
+    pub(crate) readings: Vec<Reading>,
     pub(crate) traffic: Option<Traffic>,
     took: Duration,
     load_after: String,
 }
 
 impl Report {
-    pub(crate) fn new(quick: bool, machine: Value) -> Report {
+    pub(crate) fn new(
+        name: &'static str,
+        configuration: &'static str,
+        quick: bool,
+        machine: Value,
+    ) -> Report {
         Report {
+            name,
+            configuration,
             quick,
             machine,
             figures: Vec::new(),
+            readings: Vec::new(),
             traffic: None,
             took: Duration::ZERO,
             load_after: String::new(),
@@ -48,14 +58,16 @@ impl Report {
     /// Writes everything, every round too, and says where.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<PathBuf> {
         std::fs::create_dir_all(folder)?;
-        let file = folder.join(if self.quick { "zookeeper-quick.json" } else { "zookeeper.json" });
+        let file =
+            folder.join(format!("{}{}.json", self.name, if self.quick { "-quick" } else { "" }));
         let json = json!({
             "quick": self.quick,
             "machine": self.machine,
-            "configuration": CONFIGURATION,
+            "configuration": self.configuration,
             "seconds": self.took.as_secs_f64(),
             "load_after": self.load_after,
             "figures": self.figures.iter().map(Figure::to_json).collect::<Vec<_>>(),
+            "readings": self.readings.iter().map(Reading::to_json).collect::<Vec<_>>(),
             "wire": self.traffic.as_ref().map(Traffic::to_json),
         });
         std::fs::write(&file, format!("{json:#}\n"))?;
@@ -81,7 +93,7 @@ impl Report {
             of("rustc")
         )?;
         writeln!(out, "{processors} x {}, {}", of("processor"), of("system"))?;
-        writeln!(out, "{CONFIGURATION}")?;
+        writeln!(out, "{}", self.configuration)?;
         let (before, after) = (of("load_before"), &self.load_after);
         let rounds = self.figures.first().map_or(0, |figure| figure.rounds.len());
         let took = self.took.as_secs_f64();
@@ -101,10 +113,25 @@ impl Report {
             let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
             let (low, high) = figure.interval();
             write!(out, "| {what} | {scene} | {our_name} | {their_name} | {unit} ")?;
-            writeln!(out, "| {ours:.0} | {theirs:.0} | {ratio} | {low:.2} to {high:.2} |")?;
+            let (ours, theirs) = (readable(ours), readable(theirs));
+            writeln!(out, "| {ours} | {theirs} | {ratio} | {low:.2} to {high:.2} |")?;
         }
+        put_readings(&self.readings, out)?;
         self.traffic.as_ref().map_or(Ok(()), |traffic| put_traffic(traffic, out))
     }
+}
+
+fn put_readings(readings: &[Reading], out: &mut String) -> std::fmt::Result {
+    if readings.is_empty() {
+        return Ok(());
+    }
+    let number = |value: Option<f64>| value.map(readable).unwrap_or_default();
+    writeln!(out, "\n| what else was read | unit | ours or the machine's | theirs |")?;
+    writeln!(out, "|---|---|--:|--:|")?;
+    for Reading { what, unit, ours, theirs } in readings {
+        writeln!(out, "| {what} | {unit} | {} | {} |", number(*ours), number(*theirs))?;
+    }
+    Ok(())
 }
 
 fn put_traffic(traffic: &Traffic, out: &mut String) -> std::fmt::Result {

@@ -14,6 +14,10 @@ use crate::raw::{Raw, SESSION_TIMEOUT_MS};
 /// The lock's node of the bare sockets.
 pub(crate) const RAW_DIR: &str = "/raw";
 
+/// How the server runs, for people.
+pub(crate) const CONFIGURATION: &str = "one standalone server on loopback, tick 2 s, heap 1 GiB, serial collector; \
+                                        clients and server share the processors";
+
 /// How much to measure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("sneck-cli", &["sneck", "sneck-server"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),
     ("sneck-e2e", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
-    ("sneck-bench", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
+    ("sneck-bench", &["sneck", "sneck-server", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
     ("xtask", &["sneck-testkit"]),
 ];
 
