@@ -173,9 +173,56 @@ pub(crate) struct ServeArgs {
     /// The unit of session timeouts, from 10ms to 1m: clients get 2 to 20 of it
     #[arg(long, value_name = "DUR", value_parser = tick, default_value = "2s")]
     pub(crate) tick: Duration,
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// Print {"url", "addresses", "socket", "data", "pid"} instead of the bare URL
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[cfg(feature = "tls")]
+impl ServeArgs {
+    /// Whether clients speak TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls.tls_cert.is_some()
+    }
+
+    /// Whether clients have to show a certificate.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.tls.tls_client_ca.is_some()
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+impl ServeArgs {
+    /// Clients speak no TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        false
+    }
+
+    /// Without TLS nobody shows a certificate.
+    pub(crate) fn asks_clients(&self) -> bool {
+        false
+    }
+}
+
+/// What `sneck serve` speaks TLS with.
+#[cfg(feature = "tls")]
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Speak nothing but TLS on all addresses, with this certificate and its chain (PEM)
+    ///
+    /// Clients say zks:// then, and check that it is valid for the host that they name. The files are
+    /// read once: a new certificate needs a new start, which clients with --data hardly notice.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate of these authorities (PEM); without it, all
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
 }
 
 /// The arguments of `sneck export`.
@@ -384,14 +431,15 @@ Without --data:
 
 Who can come in:
   By default only processes of this machine. An address that others can reach is worth a second
-  thought: there is no TLS yet, everybody may connect, and what they may do there is up to the
-  access rules of what is there (?acl=creator in the clients' URLs). The socket is for the same
-  user alone.
+  thought: without --tls-cert everything can be read on the way, and without --tls-client-ca everybody
+  may connect; what they may do there is up to the access rules of what is there (?acl=creator in the
+  clients' URLs). The socket is for the same user alone, and knows no TLS.
 
 Examples:
   sneck serve
   sneck serve --data /var/lib/sneck --listen 127.0.0.1:2181 --listen 10.0.0.5:2181
   sneck serve --listen 127.0.0.1:0 --tick 100ms --json
+  sneck serve --listen 10.0.0.5 --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem
 
 As a service of systemd:
   [Service]

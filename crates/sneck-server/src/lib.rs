@@ -43,6 +43,8 @@ mod server;
 pub mod snapshot;
 mod start_error;
 pub mod testing;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use crate::core::access::digest;
 pub use crate::core::words::Word;
@@ -51,3 +53,5 @@ pub use crate::limits::Limits;
 pub use crate::log::Durability;
 pub use crate::server::{Builder, InProcess, Paused, Remains, Running, Server};
 pub use crate::start_error::StartError;
+#[cfg(feature = "tls")]
+pub use crate::tls::{Tls, TlsFiles};

@@ -21,7 +21,7 @@ use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
 use crate::core::{Core, Input, Peer, Settings};
 use crate::engine::{Clock, Engine, INBOX_MAX, Message};
-use crate::front::{Door, Socket, listen_tcp, listen_unix};
+use crate::front::{Door, Socket, Transport, listen_tcp, listen_unix};
 use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
 use crate::log::{Durability, Folder, LogOptions, floor_at};
@@ -41,6 +41,8 @@ const COMPACT_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct Builder {
     addresses: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::Tls>,
     socket: Option<PathBuf>,
     tick: Duration,
     session_timeouts: Option<(Duration, Duration)>,
@@ -80,6 +82,8 @@ impl Server {
     pub fn builder() -> Builder {
         Builder {
             addresses: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             socket: None,
             tick: Duration::from_secs(2),
             session_timeouts: None,
@@ -99,6 +103,22 @@ impl Builder {
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.addresses.push(address);
         self
+    }
+
+    /// Speaks nothing but TLS on all TCP addresses. Who has no certificate that is asked for, or greets
+    /// in plain text, is hung up on.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::tls::Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    fn transport(&self) -> Transport {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return Transport::Tls(tls.acceptor());
+        }
+        Transport::Plain
     }
 
     /// Listens on a Unix socket at this path, whose folder must be for this user alone; it is made
@@ -241,11 +261,12 @@ impl Builder {
         };
         let thread = std::thread::Builder::new().name("sneck-core".into()).spawn(run);
         let thread = thread.map_err(StartError::Thread)?;
+        let transport = self.transport();
         let door = Door::new(sender, self.limits, stop);
 
         let mut tasks = Vec::new();
         for (listener, _) in listeners {
-            tasks.push(tokio::spawn(listen_tcp(listener, door.clone())));
+            tasks.push(tokio::spawn(listen_tcp(listener, transport.clone(), door.clone())));
         }
         let socket = socket.map(|(listener, socket)| {
             tasks.push(tokio::spawn(listen_unix(listener, door.clone())));

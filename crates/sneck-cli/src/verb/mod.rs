@@ -8,4 +8,6 @@ pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod run;
 pub(crate) mod serve;
+#[cfg(feature = "tls")]
+pub(crate) mod serve_tls;
 pub(crate) mod who;

@@ -32,10 +32,16 @@ pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Fai
     let mut signals = Signals::take(&Signals::ENDING)?;
     warn_of_strangers(args, printer);
     allow_many_connections();
+    let builder = builder(args);
+    #[cfg(feature = "tls")]
+    let builder = match super::serve_tls::tls(&args.tls, printer)? {
+        Some(tls) => builder.tls(tls),
+        None => builder,
+    };
     let server = tokio::select! {
         biased;
         signal = signals.ending() => return Err(interrupted(signal)),
-        server = builder(args).start() => server.map_err(|error| not_started(&error))?,
+        server = builder.start() => server.map_err(|error| not_started(&error))?,
     };
     let outcome = serve_on(&server, args, &mut signals, printer).await;
     let stopped = tokio::select! {
@@ -92,7 +98,7 @@ fn tell(server: &Running, args: &ServeArgs, printer: &Printer) -> Result<(), Fai
         Some(folder) => printer.detail(&format!("keeping everything in {}", folder.display())),
         None => printer.say("in memory only: when this ends, every lock is forgotten (see --data)"),
     }
-    let url = url(server.addresses());
+    let url = url(args.speaks_tls(), server.addresses());
     match args.json {
         true => printer.json(&Serving {
             url,
@@ -106,7 +112,7 @@ fn tell(server: &Running, args: &ServeArgs, printer: &Printer) -> Result<(), Fai
 }
 
 /// The URL for clients on this machine.
-fn url(addresses: &[SocketAddr]) -> String {
+fn url(is_tls: bool, addresses: &[SocketAddr]) -> String {
     let mut hosts: Vec<String> = Vec::new();
     for address in addresses {
         let ip = match address.ip() {
@@ -119,13 +125,21 @@ fn url(addresses: &[SocketAddr]) -> String {
             hosts.push(host);
         }
     }
-    format!("zk://{}", hosts.join(","))
+    let scheme = if is_tls { "zks" } else { "zk" };
+    format!("{scheme}://{}", hosts.join(","))
 }
 
 fn warn_of_strangers(args: &ServeArgs, printer: &Printer) {
+    if args.asks_clients() {
+        return;
+    }
+    let what = match args.speaks_tls() {
+        true => "all may connect, as no certificate is asked for",
+        false => "there is no TLS, and all may connect",
+    };
     for address in args.listen.iter().filter(|address| !address.ip().to_canonical().is_loopback()) {
         printer.warn(
-            &format!("other machines may reach {address}: there is no TLS, and all may connect"),
+            &format!("other machines may reach {address}: {what}"),
             "only access rules protect what is there, such as those of ?acl=creator in the URLs of \
              clients; listen in a network that you trust",
         );
@@ -199,7 +213,8 @@ mod tests {
         ] {
             let addresses: Vec<SocketAddr> =
                 addresses.iter().map(|address| address.parse().unwrap()).collect();
-            assert_eq!(url(&addresses), expected);
+            assert_eq!(url(false, &addresses), expected);
+            assert_eq!(url(true, &addresses), expected.replacen("zk", "zks", 1));
         }
     }
 

@@ -6,7 +6,7 @@ mod processes;
 mod tcp;
 mod unix;
 
-pub(crate) use tcp::listen as listen_tcp;
+pub(crate) use tcp::{Transport, listen as listen_tcp};
 pub(crate) use unix::{Socket, listen as listen_unix};
 
 use std::sync::Arc;
@@ -51,6 +51,27 @@ impl Door {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         self.serve(stream, peer, None);
+    }
+
+    /// The same for a connection that has to be agreed upon before it can be spoken on. It takes its
+    /// place at once, and gives it up when it takes longer over that than over its first frame.
+    #[cfg(feature = "tls")]
+    pub(crate) fn enter_after<S, F>(&self, handshake: F, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+        F: Future<Output = std::io::Result<S>> + Send + 'static,
+    {
+        let Some(place) = self.places.take(peer) else { return };
+        let door = self.clone();
+        tokio::spawn(async move {
+            // Who does not come through is hung up on. There is nobody to tell, and no way to: what
+            // the handshake itself has to say about it has been sent.
+            let handshake = tokio::time::timeout(door.limits.handshake_timeout, handshake);
+            if let Ok(Ok(stream)) = handshake.await {
+                connection::serve(stream, peer, None, &door).await;
+            }
+            drop(place);
+        });
     }
 
     /// The same for a connection on the Unix socket.

@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 
 /// Files in PEM, gone with the ensemble.
 #[derive(Debug, Clone)]
@@ -16,11 +19,19 @@ pub struct Material {
     pub server_key_store: PathBuf,
     /// Key and certificate for `elsewhere.invalid`, signed by the right authority.
     pub wrong_name_key_store: PathBuf,
+    /// Key and certificate of a client, signed by the right authority.
+    pub client_key_store: PathBuf,
+    /// Key and certificate of a client, signed by the other authority.
+    pub other_client_key_store: PathBuf,
 }
 
 impl Material {
     /// Generates everything into `folder`.
-    pub(super) fn generate(folder: &Path) -> io::Result<Material> {
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn generate(folder: &Path) -> io::Result<Material> {
         let ca = authority("sneck test authority").map_err(io::Error::other)?;
         let other_ca = authority("another authority").map_err(io::Error::other)?;
         let material = Material {
@@ -28,13 +39,23 @@ impl Material {
             other_ca: folder.join("other-ca.pem"),
             server_key_store: folder.join("server.pem"),
             wrong_name_key_store: folder.join("wrong-name.pem"),
+            client_key_store: folder.join("client.pem"),
+            other_client_key_store: folder.join("other-client.pem"),
         };
         std::fs::write(&material.ca, ca.pem())?;
         std::fs::write(&material.other_ca, other_ca.pem())?;
-        let right = key_store(&ca, &["localhost", "127.0.0.1"]).map_err(io::Error::other)?;
-        let wrong = key_store(&ca, &["elsewhere.invalid"]).map_err(io::Error::other)?;
-        std::fs::write(&material.server_key_store, right)?;
-        std::fs::write(&material.wrong_name_key_store, wrong)?;
+        let local: &[&str] = &["localhost", "127.0.0.1"];
+        let (server, client) =
+            (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+        for (file, issuer, names, purpose) in [
+            (&material.server_key_store, &ca, local, &server),
+            (&material.wrong_name_key_store, &ca, &["elsewhere.invalid"], &server),
+            (&material.client_key_store, &ca, &[], &client),
+            (&material.other_client_key_store, &other_ca, &[], &client),
+        ] {
+            let pem = key_store(issuer, names, purpose.clone()).map_err(io::Error::other)?;
+            std::fs::write(file, pem)?;
+        }
         Ok(material)
     }
 }
@@ -50,11 +71,15 @@ fn authority(name: &str) -> Result<Issuer, rcgen::Error> {
 }
 
 /// The private key followed by the certificate, as ZooKeeper wants a key store in PEM.
-fn key_store(issuer: &Issuer, names: &[&str]) -> Result<String, rcgen::Error> {
+fn key_store(
+    issuer: &Issuer,
+    names: &[&str],
+    purpose: ExtendedKeyUsagePurpose,
+) -> Result<String, rcgen::Error> {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(DnType::CommonName, "sneck test server");
-    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    params.distinguished_name.push(DnType::CommonName, "sneck test");
+    params.extended_key_usages = vec![purpose];
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, issuer)?;
     Ok(key.serialize_pem() + &certificate.pem())
