@@ -8,7 +8,7 @@ use crate::token::Token;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// The records of the store in memory.
@@ -39,8 +39,11 @@ impl MemoryRecords {
 }
 
 impl Kept {
+    /// In whole milliseconds, as other stores tell the time: what is read back from text is the same.
     fn now(&self) -> SystemTime {
-        SystemTime::now() + self.ahead - self.behind
+        let now = SystemTime::now() + self.ahead - self.behind;
+        let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        UNIX_EPOCH + since - Duration::from_nanos(u64::from(since.subsec_nanos() % 1_000_000))
     }
 
     fn id(&self, key: &RecordKey) -> Option<ClaimId> {

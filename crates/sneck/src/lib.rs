@@ -38,18 +38,27 @@
 //! conditional write to it would do instead of a lock.
 
 mod connect;
+mod durable;
+mod election;
 mod identity;
 mod locks;
 mod mutex;
+mod once;
+mod refresh;
+mod work_error;
 
 pub use connect::connect;
+pub use durable::{Durable, DurableHold};
+pub use election::{Election, Leader, Leaders, Leadership};
 pub use locks::Locks;
 pub use mutex::Mutex;
+pub use once::{Once, Ran, Run, Skipped, Start};
 pub use sneck_core::{
-    Backend, Caller, Clock, Contender, Crash, Error, ErrorKind, Guard, Instant, Limits, Loss,
-    Memory, Name, Order, Outcome, Progress, Promises, SystemClock, Token, TokenScope, Waiting,
-    Wake,
+    Backend, Caller, ClaimId, Clock, Contender, Crash, DurableHolder, End, Error, ErrorKind,
+    ForcedRelease, Guard, HISTORY_MAX, Instant, Judgement, LastRun, Limits, Loss, Memory, Name,
+    Order, Outcome, Progress, Promises, SystemClock, Token, TokenScope, Waiting, Wake,
 };
+pub use work_error::WorkError;
 
 /// The ZooKeeper backend and its low-level client.
 #[cfg(feature = "zookeeper")]

@@ -1,11 +1,16 @@
 //! The locks of one store.
 
+use crate::durable::Durable;
+use crate::election::Election;
 use crate::identity;
 use crate::mutex::Mutex;
+use crate::once::Once;
 use sneck_core::{
-    Backend, Caller, Contender, Error, ErrorKind, Limits, Locker, Name, Promises, SystemClock,
+    Backend, Caller, Contender, Error, ErrorKind, Limits, Locker, Name, Promises, RecordKind,
+    Records, SystemClock, settle,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The locks of one store. Cheap to clone; clones share the connection, which is closed when the last
 /// clone, and the last guard, is gone.
@@ -48,6 +53,35 @@ impl Locks {
     /// for.
     pub fn mutex(&self, name: impl AsRef<str>) -> Mutex {
         Mutex::new(self.clone(), Name::new(name.as_ref()))
+    }
+
+    /// The election of this name. Sends nothing; a bad name is reported when it is used.
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election::new(self, Name::new(name.as_ref()))
+    }
+
+    /// The durable lock of this name, for this owner. Sends nothing; a bad name or owner is reported
+    /// when the lock is used.
+    pub fn durable(&self, name: impl AsRef<str>, owner: impl AsRef<str>) -> Durable {
+        Durable::new(self.clone(), Name::new(name.as_ref()), owner.as_ref())
+    }
+
+    /// The job of this name, which is to run at most once in each interval. Sends nothing; a bad name
+    /// or interval is reported when the job is to run.
+    pub fn once(&self, name: impl AsRef<str>, every: Duration) -> Once {
+        Once::new(self.clone(), Name::new(name.as_ref()), every)
+    }
+
+    /// The names of all durable locks that are taken, or were freed by force not long ago, in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the store keeps nothing that outlives a process, and what it reports.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn durable_names(&self) -> Result<Vec<Name>, Error> {
+        let records = self.records()?;
+        settle(self.locker.limits().answer, || records.names(RecordKind::Durable)).await
     }
 
     /// The line for a lock, its holder first; empty when nobody holds it.
@@ -94,6 +128,18 @@ impl Locks {
     /// held or waited for is freed only when its session times out.
     pub async fn close(self) {
         self.locker.backend().close().await;
+    }
+
+    /// The same on another backend of the same store.
+    pub(crate) fn on_backend(&self, backend: Arc<dyn Backend>) -> Self {
+        Locks { locker: self.locker.on(backend), caller: self.caller.clone() }
+    }
+
+    pub(crate) fn records(&self) -> Result<&dyn Records, Error> {
+        self.locker.backend().records().ok_or_else(|| {
+            let text = "this store keeps nothing that outlives the process that wrote it";
+            Error::new(ErrorKind::Refused, text).with_backend(&self.label())
+        })
     }
 
     pub(crate) fn locker(&self) -> &Locker {
