@@ -10,7 +10,8 @@ use std::process::Stdio;
 
 use stage::{bare, done};
 
-const VERBS: [&str; 8] = ["run", "hold", "ls", "who", "doctor", "serve", "completions", "man"];
+const VERBS: [&str; 9] =
+    ["run", "hold", "ls", "who", "doctor", "serve", "export", "completions", "man"];
 
 #[test]
 fn completions_know_every_subcommand() {
