@@ -2,13 +2,14 @@
 
 use crate::backend::Backend;
 use crate::backoff::Backoff;
-use crate::claim::{Claim, Grant, Request, Standing, Term, Waiting};
+use crate::claim::{Claim, Grant, Mode, Request, Standing, Term, Waiting};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::contender::Contender;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
 use crate::lease::Loss;
 use crate::name::Name;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,9 @@ pub struct Locker {
 }
 
 impl Locker {
+    /// The most locks that can be acquired at once. Their places fit in one request of every store.
+    pub const ALL_MAX: usize = 256;
+
     /// A locker with the default [`Limits`].
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
         Locker { backend, clock, limits: Limits::default() }
@@ -135,12 +139,55 @@ impl Locker {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
-        if !self.backend.supports(request.mode) {
-            let text = format!("this store has no locks for {}", request.mode);
-            return Err(self.locate(Error::new(ErrorKind::Refused, text), &name));
-        }
+        self.check_mode(&request)?;
         let seed = request.id.as_u128() as u64;
-        let mut place = Place::new(self.backend.claim(request), self.pauses(seed));
+        let place = Place::new(self.backend.claim(request), self.pauses(seed));
+        self.acquire_place(place, name, seed, patience, progress).await
+    }
+
+    /// Acquires several locks at once: all or none. Waiting for all of them counts as one wait, and the
+    /// [guard](Guard::tokens) holds them together: the loss of one is the loss of all.
+    ///
+    /// Attempts that overlap cannot wait for each other in a circle, in whatever order they name their
+    /// locks; a guard that is already held while another is waited for can.
+    ///
+    /// # Errors
+    /// As [`acquire`](Locker::acquire), and [`ErrorKind::Invalid`] for no lock, for more than
+    /// [`ALL_MAX`](Locker::ALL_MAX), for one that is named twice, and for permits.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, all places in line are given up in the background.
+    pub async fn acquire_all(
+        &self,
+        requests: Vec<Request>,
+        patience: Patience,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Option<Guard>, Error> {
+        for request in &requests {
+            self.check_mode(request)?;
+        }
+        check_all(&requests).map_err(|error| error.with_backend(&self.backend.label()))?;
+        let (name, seed) = (requests[0].name.clone(), requests[0].id.as_u128() as u64);
+        let place = Place::new(self.backend.claim_all(requests), self.pauses(seed));
+        self.acquire_place(place, name, seed, patience, progress).await
+    }
+
+    fn check_mode(&self, request: &Request) -> Result<(), Error> {
+        if self.backend.supports(request.mode) {
+            return Ok(());
+        }
+        let text = format!("this store has no locks for {}", request.mode);
+        Err(self.locate(Error::new(ErrorKind::Refused, text), &request.name))
+    }
+
+    async fn acquire_place(
+        &self,
+        mut place: Place,
+        name: Name,
+        seed: u64,
+        patience: Patience,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Option<Guard>, Error> {
         let mut seen = Seen::default();
         let result = tokio::select! {
             biased;
@@ -233,8 +280,7 @@ impl Locker {
     ) -> Guard {
         let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
         let label = self.backend.label();
-        let Grant { token, term } = grant;
-        let granted = Granted { claim, name, label, token, term, asked };
+        let granted = Granted { claim, name, label, grant, asked };
         granted.guard(self.clock.clone(), self.pauses(seed))
     }
 
@@ -267,6 +313,31 @@ impl fmt::Debug for Locker {
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
+}
+
+/// What can be said against taking these locks at once.
+fn check_all(requests: &[Request]) -> Result<(), Error> {
+    let invalid = |text: String| Err(Error::new(ErrorKind::Invalid, text));
+    if requests.is_empty() {
+        return invalid("no lock is named".to_owned());
+    }
+    if requests.len() > Locker::ALL_MAX {
+        let text = format!("{} locks are asked for at once", requests.len());
+        return invalid(format!("{text}, and {} is the most", Locker::ALL_MAX));
+    }
+    let mut names = BTreeSet::new();
+    for request in requests {
+        if let Mode::Permits(_) = request.mode {
+            // The places in several waiting lines could be taken at once, but not the permits.
+            let text = "permits of a semaphore cannot be taken together with other locks";
+            return Err(Error::new(ErrorKind::Invalid, text).with_lock(&request.name));
+        }
+        if !names.insert(&request.name) {
+            let text = "the lock is named twice, and would wait for itself";
+            return Err(Error::new(ErrorKind::Invalid, text).with_lock(&request.name));
+        }
+    }
+    Ok(())
 }
 
 fn place_lost(loss: Loss) -> Error {

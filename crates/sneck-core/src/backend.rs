@@ -1,8 +1,9 @@
 //! A store of locks, and what it promises.
 
+use crate::all::in_order;
 use crate::claim::{Claim, Mode, Request};
 use crate::contender::Contender;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::record::Records;
 use async_trait::async_trait;
@@ -15,6 +16,27 @@ pub trait Backend: Send + Sync + 'static {
     /// A claim on a place in line. Does no I/O and cannot fail; the first
     /// [`ask`](Claim::ask) takes the place.
     fn claim(&self, request: Request) -> Box<dyn Claim>;
+
+    /// One claim on several locks, all or none. The requests name different locks, and none is for
+    /// permits. Like [`claim`](Backend::claim) it does no I/O.
+    ///
+    /// A store that can take all places in one transaction should: the lines of all locks then have
+    /// all such claims in one order, so that none can wait in a circle. Here they are taken one after
+    /// the other, [in the order of their names](in_order).
+    fn claim_all(&self, requests: Vec<Request>) -> Box<dyn Claim> {
+        let claim = |request: Request| (request.name.clone(), self.claim(request));
+        in_order(requests.into_iter().map(claim).collect())
+    }
+
+    /// Asks whoever holds a lock to let go, and tells whom. It is a request and takes nothing away:
+    /// the holder's guard says that it was [asked](crate::Guard::revocation_requested).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] where the store cannot tell its holders anything.
+    async fn revoke(&self, name: &Name) -> Result<Vec<Contender>, Error> {
+        let text = "this store cannot ask a holder to let go";
+        Err(Error::new(ErrorKind::Refused, text).with_lock(name).with_backend(&self.label()))
+    }
 
     /// What the store promises. Checked by the contract suite, never advisory.
     fn promises(&self) -> Promises;

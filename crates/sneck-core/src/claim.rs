@@ -141,11 +141,23 @@ pub enum Standing {
 
 /// A lock that is held.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Grant {
     /// Fixed for the claim's life, and larger than that of every earlier grant of this lock.
     pub token: Token,
     /// How long the hold may be believed in.
     pub term: Term,
+    /// Whether somebody has asked the holder to let go.
+    pub revoked: bool,
+    /// The token of each lock, where the claim is on several; otherwise empty.
+    pub tokens: Vec<(Name, Token)>,
+}
+
+impl Grant {
+    /// A grant of one lock that nobody has asked back.
+    pub fn new(token: Token, term: Term) -> Self {
+        Grant { token, term, revoked: false, tokens: Vec::new() }
+    }
 }
 
 /// How long a hold may be believed in.

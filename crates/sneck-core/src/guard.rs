@@ -1,7 +1,7 @@
 //! A lock that is held.
 
 use crate::backoff::Backoff;
-use crate::claim::{Claim, Standing, Term};
+use crate::claim::{Claim, Grant, Standing, Term};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Loss};
@@ -11,7 +11,10 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A guard gives one order at a time, and after a release none.
+const ORDERS_MAX: usize = 2;
 
 /// A lock that is held, until [`unlock`](Guard::unlock), drop, or loss.
 ///
@@ -23,17 +26,25 @@ use tokio::sync::oneshot;
 #[must_use = "a guard that is dropped releases its lock at once"]
 pub struct Guard {
     hold: Arc<Hold>,
-    keeper: Option<oneshot::Sender<ReleaseReply>>,
+    keeper: mpsc::Sender<Order>,
 }
 
-type ReleaseReply = oneshot::Sender<Result<(), Error>>;
+/// What a guard wants of its keeper. A guard that is dropped wants its lock released, too.
+enum Order {
+    Release(oneshot::Sender<Result<(), Error>>),
+    Downgrade(oneshot::Sender<Result<(), Error>>),
+}
 
 /// What a guard, its loss signals and its keeper share.
 pub(crate) struct Hold {
     name: Name,
     label: Arc<str>,
     token: Token,
+    /// Of each lock, where there are several.
+    tokens: Vec<(Name, Token)>,
     clock: Arc<dyn Clock>,
+    /// Whether somebody has asked for the lock back.
+    revoked: watch::Sender<bool>,
     /// The deadline, shared with every other place of the session.
     lease: Lease,
     /// Ends when this place alone is lost.
@@ -46,9 +57,17 @@ impl Guard {
         self.hold.token
     }
 
-    /// The lock's name.
+    /// The lock's name; where several are held, the name of the first.
     pub fn name(&self) -> &Name {
         &self.hold.name
+    }
+
+    /// Every lock that is held, with its fencing token. More than one only where several were taken
+    /// [at once](crate::Locker::acquire_all).
+    pub fn tokens(&self) -> impl Iterator<Item = (&Name, Token)> {
+        let hold = &*self.hold;
+        let alone = hold.tokens.is_empty().then_some((&hold.name, hold.token));
+        alone.into_iter().chain(hold.tokens.iter().map(|(name, token)| (name, *token)))
     }
 
     /// Whether the lock is certainly still held, judged by the clock and what is known here; nothing
@@ -77,6 +96,57 @@ impl Guard {
     pub fn lost(&self) -> impl Future<Output = Loss> + Send + use<> {
         let hold = self.hold.clone();
         async move { hold.lost().await }
+    }
+
+    /// Resolves when somebody has asked the holder to let go; see [`Backend::revoke`]. It is a request:
+    /// the lock stays held until it is given back. The future is independent of the guard.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    ///
+    /// [`Backend::revoke`]: crate::Backend::revoke
+    pub fn revocation_requested(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut revoked = self.hold.revoked.subscribe();
+        let hold = self.hold.clone();
+        async move {
+            // The sender lives in what is held here.
+            let _ = revoked.wait_for(|revoked| *revoked).await;
+            drop(hold);
+        }
+    }
+
+    /// Whether somebody has asked the holder to let go.
+    pub fn is_revocation_requested(&self) -> bool {
+        *self.hold.revoked.borrow()
+    }
+
+    /// Makes a reader's hold of a writer's, in the same place: waiting readers come in, and no writer
+    /// gets between. The token stays the writer's: a token that grew here would outrank that of the
+    /// writer who waits behind, whose place is older.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] when the lock is not held by a writer, [`ErrorKind::Lost`] when it was
+    /// lost in the meantime, and what the store reports. The lock is released then.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, the lock is released in the background.
+    pub async fn downgrade(self) -> Result<Guard, Error> {
+        let (reply, done) = oneshot::channel();
+        let _ = self.keeper.send(Order::Downgrade(reply)).await;
+        let done = tokio::select! {
+            biased;
+            done = done => done,
+            loss = self.hold.lost() => return Err(self.hold.error(loss)),
+        };
+        match done {
+            Ok(Ok(())) => Ok(self),
+            Ok(Err(error)) => Err(self.hold.locate(error)),
+            // The keeper is gone.
+            Err(_) => Err(self
+                .hold
+                .loss()
+                .map_or_else(|| self.hold.abandoned(), |loss| self.hold.error(loss))),
+        }
     }
 
     /// Runs `work` while the lock is held. When the lock is lost, `work` is dropped where it stands.
@@ -109,13 +179,11 @@ impl Guard {
     ///
     /// # Cancel safety
     /// When the future is dropped the release goes on in the background.
-    pub async fn unlock(mut self) -> Result<(), Error> {
+    pub async fn unlock(self) -> Result<(), Error> {
         let lost_before = self.hold.loss();
         let (reply, released) = oneshot::channel();
-        if let Some(keeper) = self.keeper.take() {
-            // A keeper that is gone has lost the lock and left already.
-            let _ = keeper.send(reply);
-        }
+        // A keeper that is gone has lost the lock and left already.
+        let _ = self.keeper.try_send(Order::Release(reply));
         if let Some(loss) = lost_before {
             return Err(self.hold.error(loss));
         }
@@ -195,8 +263,7 @@ pub(crate) struct Granted {
     pub(crate) claim: Box<dyn Claim>,
     pub(crate) name: Name,
     pub(crate) label: Arc<str>,
-    pub(crate) token: Token,
-    pub(crate) term: Term,
+    pub(crate) grant: Grant,
     /// The instant before the question was sent whose answer was the grant.
     pub(crate) asked: Instant,
 }
@@ -204,38 +271,69 @@ pub(crate) struct Granted {
 impl Granted {
     /// Makes the guard, whose keeper runs in the background of the current runtime.
     pub(crate) fn guard(self, clock: Arc<dyn Clock>, backoff: Backoff) -> Guard {
-        let (lease, term) = match self.term {
+        let Grant { token, term, revoked, tokens } = self.grant;
+        let (lease, term) = match term {
             Term::Fixed(term) => (Lease::new(self.asked + term), Some(term)),
             Term::Session(lease) => (lease, None),
         };
         let own = Lease::new(Instant::FAR);
-        let hold =
-            Hold { name: self.name, label: self.label, token: self.token, clock, lease, own };
-        let hold = Arc::new(hold);
-        let (release, released) = oneshot::channel();
+        let revoked = watch::Sender::new(revoked);
+        let (name, label) = (self.name, self.label);
+        let hold = Arc::new(Hold { name, label, token, tokens, clock, revoked, lease, own });
+        let (keeper_orders, orders) = mpsc::channel(ORDERS_MAX);
         let keeper =
             Keeper { claim: self.claim, hold: hold.clone(), term, asked: self.asked, backoff };
-        tokio::spawn(keeper.run(released));
-        Guard { hold, keeper: Some(release) }
+        tokio::spawn(keeper.run(orders));
+        Guard { hold, keeper: keeper_orders }
     }
 }
 
 impl Keeper {
-    async fn run(mut self, mut release: oneshot::Receiver<ReleaseReply>) {
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let hold = self.hold.clone();
-        let reply = tokio::select! {
-            biased;
-            reply = &mut release => reply.ok(),
-            _ = hold.lost() => None,
-            loss = self.tend() => {
-                hold.own.end(loss);
-                None
+        let reply = loop {
+            tokio::select! {
+                biased;
+                order = orders.recv() => match order {
+                    None => break None,
+                    Some(Order::Release(reply)) => break Some(reply),
+                    Some(Order::Downgrade(reply)) => {
+                        let downgraded = self.downgrade().await;
+                        let _ = reply.send(downgraded);
+                    }
+                },
+                _ = hold.lost() => break None,
+                loss = self.tend() => {
+                    hold.own.end(loss);
+                    break None;
+                }
             }
         };
+        // No order is waited for any more; whoever sends one learns that from the closed channel.
+        drop(orders);
         // Also after a loss: the place may still be there, and nobody would ever hold it.
         let left = leave(&mut *self.claim, &mut self.backoff).await;
         if let Some(reply) = reply {
             let _ = reply.send(left);
+        }
+    }
+
+    /// Retried until the store has confirmed it or refused for good, for as long as the lock is held.
+    async fn downgrade(&mut self) -> Result<(), Error> {
+        let hold = self.hold.clone();
+        self.backoff.reset();
+        loop {
+            let done = tokio::select! {
+                biased;
+                done = self.claim.downgrade() => done,
+                loss = hold.lost() => return Err(hold.error(loss)),
+            };
+            match done {
+                Err(error) if error.is_transient() => {
+                    tokio::time::sleep(self.backoff.pause()).await;
+                }
+                done => return done,
+            }
         }
     }
 
@@ -255,6 +353,9 @@ impl Keeper {
                 match self.claim.ask().await {
                     Ok(Standing::Held(grant)) if grant.token == self.hold.token => {
                         self.prolong(&grant.term);
+                        if grant.revoked {
+                            self.hold.revoked.send_replace(true);
+                        }
                         break;
                     }
                     // A life goes one way: a second grant to the same claim is a defect of the store.

@@ -24,6 +24,7 @@
 
 mod acquire;
 mod admission;
+mod all;
 mod backend;
 mod backoff;
 mod caller;
@@ -47,6 +48,7 @@ mod token;
 
 pub use acquire::{Limits, Locker, Patience, Progress};
 pub use admission::{Admission, Entry, admit};
+pub use all::{in_order, joint};
 pub use backend::{Backend, Capacity, Crash, Order, Promises, Survey, TokenScope, Wake};
 pub use backoff::Backoff;
 pub use caller::Caller;

@@ -1,6 +1,7 @@
 //! A store of locks inside one process.
 
 use crate::admission::{Admission, Entry, admit};
+use crate::all::in_order;
 use crate::backend::{Backend, Capacity, Crash, Order, Promises, Survey, TokenScope, Wake};
 use crate::claim::{Claim, Grant, Mode, Request, Standing, Term, Waiting};
 use crate::clock::Instant;
@@ -44,6 +45,8 @@ struct Place {
     lease: Lease,
     /// Whether it has been granted.
     held: bool,
+    /// Whether its holder was asked to let go.
+    revoked: bool,
 }
 
 impl Memory {
@@ -67,6 +70,11 @@ impl Memory {
     /// it: for tests of what happens when the clock of a store steps.
     pub fn set_clock(&self, ahead: Duration, behind: Duration) {
         self.1.set_clock(ahead, behind);
+    }
+
+    fn memory_claim(&self, request: Request, lease: Lease) -> MemoryClaim {
+        let turn = Arc::new(Notify::new());
+        MemoryClaim { memory: self.clone(), request, entered: false, turn, lease }
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -100,6 +108,7 @@ impl Lines {
             turn: turn.clone(),
             lease: lease.clone(),
             held: false,
+            revoked: false,
         });
         self.changes.send_replace(());
         self.settle(&request.name);
@@ -167,8 +176,28 @@ fn contender(place: &Place) -> Contender {
 #[async_trait]
 impl Backend for Memory {
     fn claim(&self, request: Request) -> Box<dyn Claim> {
-        let (turn, lease) = (Arc::new(Notify::new()), Lease::new(Instant::FAR));
-        Box::new(MemoryClaim { memory: self.clone(), request, entered: false, turn, lease })
+        Box::new(self.memory_claim(request, Lease::new(Instant::FAR)))
+    }
+
+    fn claim_all(&self, requests: Vec<Request>) -> Box<dyn Claim> {
+        // One lease for all, so that no part is held when another is lost.
+        let lease = Lease::new(Instant::FAR);
+        let claim = |request: Request| {
+            let name = request.name.clone();
+            (name, Box::new(self.memory_claim(request, lease.clone())) as Box<dyn Claim>)
+        };
+        in_order(requests.into_iter().map(claim).collect())
+    }
+
+    async fn revoke(&self, name: &Name) -> Result<Vec<Contender>, Error> {
+        let mut lines = self.lock();
+        let line = lines.lines.get_mut(name).into_iter().flatten();
+        let asked = line.filter(|place| place.held).map(|place| {
+            place.revoked = true;
+            place.turn.notify_one();
+            contender(place)
+        });
+        Ok(asked.collect())
     }
 
     fn promises(&self) -> Promises {
@@ -268,7 +297,8 @@ impl Claim for MemoryClaim {
         let place = &line[me];
         if place.held {
             let term = Term::Session(self.lease.clone());
-            return Ok(Standing::Held(Grant { token: place.token, term }));
+            let revoked = place.revoked;
+            return Ok(Standing::Held(Grant { revoked, ..Grant::new(place.token, term) }));
         }
         match place.request.mode {
             Mode::Permits(permits) if permits.take() > permits.of() => {

@@ -8,7 +8,10 @@ mod crash;
 mod exclusion;
 mod leaving;
 mod line;
+mod modes;
+mod permits;
 mod records;
+mod several;
 mod tokens;
 
 use async_trait::async_trait;
@@ -105,6 +108,30 @@ cases! {
     crash::a_place_that_was_taken_away_is_gone_for_good,
     crash::the_lock_of_a_dead_holder_is_freed_after_the_holder_must_know,
     crash::a_lock_is_held_for_as_long_as_its_holder_lives,
+    modes::readers_share_and_a_writer_is_alone,
+    modes::no_later_reader_passes_a_waiting_writer,
+    modes::a_writer_that_gives_up_lets_the_readers_behind_in,
+    modes::a_downgrade_keeps_later_writers_out,
+    modes::only_a_holding_writer_can_be_downgraded,
+    modes::a_guard_that_is_downgraded_goes_on,
+    modes::no_reader_is_ever_beside_a_writer,
+    modes::kinds_of_locks_under_one_name_exclude_each_other_or_refuse,
+    permits::as_many_come_in_as_there_are_permits,
+    permits::a_large_request_is_not_starved_by_small_ones,
+    permits::two_and_two_of_two_from_two_clients_both_finish,
+    permits::permits_are_never_more_than_there_are,
+    permits::a_waiter_that_gives_up_keeps_no_permit,
+    permits::who_believes_in_another_number_is_told_both,
+    permits::a_changed_number_wakes_those_for_whom_it_is_enough,
+    permits::a_waiter_for_more_than_are_left_is_told,
+    permits::a_crash_returns_exactly_its_permits,
+    several::all_locks_are_had_or_none,
+    several::readers_and_writers_are_taken_together,
+    several::opposite_orders_make_progress,
+    several::the_loss_of_one_is_the_loss_of_all,
+    several::what_cannot_be_taken_together_is_refused,
+    several::a_holder_that_is_asked_to_let_go_is_told,
+    several::asking_for_a_lock_that_nobody_holds_asks_nobody,
 }
 
 /// Runs every case, and says each by its name.
@@ -206,6 +233,29 @@ impl Client {
     fn request(&self, name: &Name, note: &str) -> Request {
         let caller = Caller { note: note.to_owned(), pid: 7, ..Caller::anonymous() };
         Request::new(name.clone(), Mode::Exclusive, caller)
+    }
+
+    fn request_as(&self, mode: Mode) -> Request {
+        Request { mode, ..self.request(&lock(), "") }
+    }
+
+    fn claim_as(&self, mode: Mode) -> Box<dyn Claim> {
+        self.backend.claim(self.request_as(mode))
+    }
+
+    /// Waits for the case's lock in this mode.
+    async fn hold_mode(&self, mode: Mode) -> Guard {
+        let acquired = self.locker.acquire(self.request_as(mode), Patience::Forever);
+        match within("the lock", acquired).await {
+            Ok(Some(guard)) => guard,
+            other => panic!("the lock: {other:?}"),
+        }
+    }
+
+    /// Waits until somebody else could have this lock.
+    async fn until_free(&self, name: &str) {
+        let guard = self.hold_as(&named(name), "").await;
+        within("unlock", guard.unlock()).await.unwrap_or_else(|error| panic!("{error:?}"));
     }
 
     /// A claim on the case's lock, by itself.

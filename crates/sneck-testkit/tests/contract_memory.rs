@@ -236,16 +236,16 @@ impl BrokenClaim {
     fn distort(&mut self, standing: Standing) -> Standing {
         let lasting = || Term::Session(Lease::new(Instant::FAR));
         let grant =
-            |token: u64, term| Standing::Held(Grant { token: Token::new(token).unwrap(), term });
+            |token: u64, term| Standing::Held(Grant::new(Token::new(token).unwrap(), term));
         match (self.defect, standing) {
             (Defect::GrantsTwice, Standing::Waiting(Waiting { ahead: Some(1), .. })) => {
                 grant(1_000_000 + self.asked, lasting())
             }
             (Defect::RepeatsTokens, Standing::Held(Grant { term, .. })) => grant(7, term),
-            (Defect::ReissuesTokens, Standing::Held(Grant { token, term })) => {
+            (Defect::ReissuesTokens, Standing::Held(Grant { token, term, .. })) => {
                 grant(token.get() * 1_000 + self.asked, term)
             }
-            (Defect::RestartsTokens, Standing::Held(Grant { token, term })) => {
+            (Defect::RestartsTokens, Standing::Held(Grant { token, term, .. })) => {
                 grant(1 + (token.get() - 1) % 4, term)
             }
             (Defect::NoticesNothing, Standing::Held(Grant { token, .. })) => {
@@ -453,6 +453,6 @@ impl StoreClaim {
         };
         cells.last_token = cells.last_token.max(token);
         cells.cells.insert(self.request.name.clone(), (self.request.clone(), token, now + TERM));
-        Standing::Held(Grant { token: Token::new(token).unwrap(), term: Term::Fixed(TERM) })
+        Standing::Held(Grant::new(Token::new(token).unwrap(), Term::Fixed(TERM)))
     }
 }

@@ -159,7 +159,7 @@ impl DurableClaim {
         (self.raised, self.seen) = (Some(record.id), Some(record.id));
         // No session ends it and no clock: only the owner does, or somebody by force.
         let term = Term::Session(Lease::new(Instant::FAR));
-        Standing::Held(Grant { token: record.stamp, term })
+        Standing::Held(Grant::new(record.stamp, term))
     }
 
     /// Raises the flag if it is down, or our owner's already.

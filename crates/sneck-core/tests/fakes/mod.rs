@@ -217,7 +217,7 @@ impl Claim for Script {
         let mut answer = next(&mut self.state().asks).unwrap();
         loop {
             return match answer {
-                Ask::Held(value, term) => Ok(Standing::Held(Grant { token: token(value), term })),
+                Ask::Held(value, term) => Ok(Standing::Held(Grant::new(token(value), term))),
                 Ask::Waiting(waiting) => Ok(Standing::Waiting(waiting)),
                 Ask::Gone(loss) => Ok(Standing::Gone(loss)),
                 Ask::Fail(kind) => Err(failure(kind)),
@@ -352,7 +352,7 @@ impl Claim for TermsClaim {
                     let value = mine.map_or(lock.last_token + 1, |(_, value, _)| value);
                     lock.last_token = value;
                     lock.holder = Some((self.id, value, until));
-                    Standing::Held(Grant { token: token(value), term: Term::Fixed(lock.term) })
+                    Standing::Held(Grant::new(token(value), Term::Fixed(lock.term)))
                 }
             }
         };

@@ -1,14 +1,16 @@
 //! Locks on ZooKeeper.
 
 use super::claim::ZooKeeperClaim;
+use super::dialect::Dialect;
 use super::layout::{AclPolicy, Layout, LockOptions};
 use super::sessions::Sessions;
+use super::together::Together;
 use crate::options::SessionOptions;
 use crate::session::Session;
 use async_trait::async_trait;
 use sneck_core::{
-    Backend, Claim, Crash, Error, ErrorKind, Name, Order, Promises, Records, Request, Survey,
-    Wake,
+    Backend, Capacity, Claim, Contender, Crash, Error, ErrorKind, Mode, Name, Order, Promises,
+    Records, Request, Survey, Wake,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -75,6 +77,26 @@ impl ZooKeeper {
 impl Backend for ZooKeeper {
     fn claim(&self, request: Request) -> Box<dyn Claim> {
         Box::new(ZooKeeperClaim::new(self.layout.clone(), self.sessions.clone(), request))
+    }
+
+    fn claim_all(&self, requests: Vec<Request>) -> Box<dyn Claim> {
+        let claim =
+            |request| ZooKeeperClaim::new(self.layout.clone(), self.sessions.clone(), request);
+        Box::new(Together::new(requests.into_iter().map(claim).collect()))
+    }
+
+    fn supports(&self, mode: Mode) -> bool {
+        // A line of elections is for candidates only.
+        let has_lines_of_others = self.layout.options.dialect == Dialect::Curator;
+        mode == Mode::Exclusive || has_lines_of_others
+    }
+
+    fn capacity(&self) -> Option<&dyn Capacity> {
+        Some(self)
+    }
+
+    async fn revoke(&self, name: &Name) -> Result<Vec<Contender>, Error> {
+        self.ask_back(name).await
     }
 
     fn promises(&self) -> Promises {

@@ -1,15 +1,20 @@
 //! A claim on ZooKeeper: the rim that performs the steps of its [`Seat`] on a session.
 
 use super::layout::{Layout, LockOptions};
-use super::seat::{Answer, Next, Seat, Spot, Step};
+use super::permits::PermitSeat;
+use super::seat::{REVOKE, Seat, is_revoked};
 use super::sessions::Sessions;
+use super::stand::Stand;
+use super::step::{Answer, Next, Spot, Step, Take};
 use crate::error::RequestError;
 use crate::session::{Node, Session, Watch, WatchCall};
 use async_trait::async_trait;
-use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Request, Standing, Term};
-use sneck_wire::{CreateMode, EventKind, WatchedEvent};
-use std::future::pending;
+use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Name, Request, Standing, Term};
+use sneck_wire::{CreateMode, EventKind, MultiOp, MultiResult, NewNode};
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// How long a lock is held before its node is watched for deletion by somebody else. A lock that is
@@ -24,36 +29,82 @@ pub(crate) struct ZooKeeperClaim {
     sessions: Arc<Sessions>,
     request: Request,
     /// The place, or why there can be none: a claim cannot fail before it is asked.
-    seat: Result<Seat, Error>,
+    seat: Result<Stand, Error>,
     /// The session the place belongs to, from the first step on.
     session: Option<Session>,
     /// The node ahead of ours, while it is there as far as we know.
     ahead: Option<Watch>,
+    /// The permits that are held and their number, while we are the first that waits for some.
+    counts: Vec<Watch>,
     own: Own,
 }
 
-/// The watch on our own node.
+/// The watches on our own nodes: one, or one for each permit.
 enum Own {
     Unwatched,
-    Asked(WatchCall<Node>),
-    Watched(Watch),
+    Asked(Vec<WatchCall<Node>>),
+    Watched(Vec<Watch>),
 }
+
+/// The most permits that one claim may take: their nodes fit in one request.
+const TAKE_MAX: u32 = 1_000;
 
 impl ZooKeeperClaim {
     pub(crate) fn new(layout: Arc<Layout>, sessions: Arc<Sessions>, request: Request) -> Self {
-        let seat = match request.mode {
-            Mode::Exclusive => layout.path(&request.name).map(|dir| {
-                let LockOptions { dialect, foreign, .. } = layout.options;
-                Seat::new(dir, dialect.prefix(request.id), dialect, foreign)
-            }),
-            mode => {
-                let text = format!("locks on ZooKeeper have no mode {mode:?} yet");
-                Err(Error::new(ErrorKind::Invalid, text))
-            }
-        };
-        let (session, ahead, own) = (None, None, Own::Unwatched);
-        ZooKeeperClaim { layout, sessions, request, seat, session, ahead, own }
+        let seat = layout.path(&request.name).and_then(|dir| stand(&layout, dir, &request));
+        let (session, ahead, counts, own) = (None, None, Vec::new(), Own::Unwatched);
+        ZooKeeperClaim { layout, sessions, request, seat, session, ahead, counts, own }
     }
+
+    // ----- one of several, which enter together -----
+
+    pub(super) fn name(&self) -> &Name {
+        &self.request.name
+    }
+
+    /// The place in line, which those that enter together all have.
+    pub(super) fn seat(&mut self) -> Result<&mut Seat, Error> {
+        let error = match &mut self.seat {
+            Ok(Stand::Line(seat)) => return Ok(seat),
+            Ok(Stand::Permits(_)) => {
+                Error::new(ErrorKind::Internal, "permits are taken by themselves")
+            }
+            Err(error) => error.clone(),
+        };
+        Err(error.with_lock(&self.request.name).with_backend(&self.layout.label))
+    }
+
+    pub(super) async fn choose_session(&mut self) -> Result<Session, Error> {
+        let session = self.sessions.alive().await;
+        session.map_err(|error| self.locate(error))
+    }
+
+    pub(super) fn join_session(&mut self, session: Session) {
+        self.session = Some(session);
+    }
+
+    /// Learns whether the place was taken, if that is open.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        while self.seat()?.is_unsettled() {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Performs the next step.
+    pub(super) async fn step(&mut self) -> Result<(), Error> {
+        if let Next::Do(step) = self.seat()?.next() {
+            self.perform(step).await.map_err(|error| self.locate(error))?;
+        }
+        Ok(())
+    }
+
+    /// The node to create at this path.
+    pub(super) fn create(&self, path: String) -> NewNode {
+        self.new_node(path, self.description(), CreateMode::EphemeralSequential)
+    }
+
+    // ----- asking -----
 
     /// Performs steps until the seat knows where we stand.
     async fn stand(&mut self) -> Result<Spot, Error> {
@@ -89,11 +140,10 @@ impl ZooKeeperClaim {
                     Err(error) => Err(error),
                 })
             }
+            Step::Count { semaphore, leases } => self.count(&session, &semaphore, &leases).await,
             step => self.perform_unwatched(&session, step).await,
         };
-        if let Answer::Entered { created: Err(RequestError::Over { .. }), .. }
-        | Answer::ParentMade(Err(RequestError::Over { .. })) = &answer
-        {
+        if answer.wants_another_session() {
             // A session that is being closed takes no requests although it is not over yet. The next
             // step wants another session, so wait until there can be one.
             session_over(Some(&session)).await;
@@ -106,34 +156,95 @@ impl ZooKeeperClaim {
 
     async fn perform_unwatched(&self, session: &Session, step: Step) -> Answer {
         match (step, &self.seat) {
-            (Step::Enter, Ok(seat)) => {
+            (Step::Enter(path), Ok(seat)) => {
                 let data = self.request.caller.to_string();
                 let mode = CreateMode::EphemeralSequential;
                 let acl = self.layout.acl();
                 // Both are on the way before either is answered, and answered in this order: an
                 // uncontended lock costs one round trip.
-                let created = session.create2(&seat.entry_path(), data, mode, acl);
-                let children = session.get_children(seat.dir());
+                let created = session.create2(&path, data, mode, acl);
+                let children = session.get_children(seat.line());
                 Answer::Entered { created: created.await, children: children.await }
             }
             (Step::MakeParent(path), _) => Answer::ParentMade(self.make(session, &path).await),
-            (Step::Find, Ok(seat)) => {
-                let synced = session.sync(seat.dir());
-                let children = session.get_children(seat.dir());
-                Answer::Found(match synced.await {
-                    Ok(()) => children.await,
-                    Err(error) => Err(error),
-                })
+            (Step::MakeKept(path), _) => {
+                let made = session.create(&path, "", CreateMode::Persistent, self.layout.acl());
+                Answer::ParentMade(made.await.map(drop))
             }
+            (Step::Find, Ok(seat)) => Answer::Found(list_synced(session, seat.line()).await),
+            (Step::FindLeases(path), _) => Answer::FoundLeases(list_synced(session, &path).await),
             (Step::Adopt(path), _) => {
                 let node = session.get_data(&path).await;
                 Answer::Adopted { node, session_id: session.id() }
             }
-            (Step::List, Ok(seat)) => Answer::Listed(session.get_children(seat.dir()).await),
+            (Step::List, Ok(seat)) => Answer::Listed(session.get_children(seat.line()).await),
             (Step::Own(path), _) => Answer::Own(session.get_data(&path).await),
             (Step::Remove(path), _) => Answer::Removed(session.delete(&path, None).await),
+            (Step::Downgrade { from, to }, _) => {
+                let node = self.new_node(to, self.description(), CreateMode::Ephemeral);
+                let create = MultiOp::Create2(node);
+                let delete = MultiOp::Delete { path: from, version: -1 };
+                Answer::Downgraded(session.multi(vec![create, delete]).await)
+            }
+            (Step::Describe { path, version }, _) => {
+                let data = [REVOKE, b" ", self.request.caller.to_string().as_bytes()].concat();
+                let described = session.set_data(&path, data, Some(version)).await;
+                Answer::Described(described.map(drop))
+            }
+            (Step::Look(path), _) => {
+                let (number, children) = (session.get_data(&path), session.get_children(&path));
+                Answer::Looked { number: number.await, children: children.await }
+            }
+            (Step::Take(take), _) => Answer::Taken(self.take(session, take).await),
+            (Step::OwnLeases(paths), _) => Answer::OwnLeases(read_all(session, &paths).await),
+            (Step::Return(paths), _) => {
+                let delete = |path| MultiOp::Delete { path, version: -1 };
+                Answer::Returned(session.multi(paths.into_iter().map(delete).collect()).await)
+            }
             (step, _) => unreachable!("{step:?} is performed elsewhere"),
         }
+    }
+
+    /// Both are watched before either is answered, so that no change between the two is missed.
+    async fn count(&mut self, session: &Session, semaphore: &str, leases: &str) -> Answer {
+        let number = session.get_data_watch(semaphore);
+        let held = session.get_children_watch(leases);
+        // What the last watches have to tell is out of date now.
+        self.counts.clear();
+        let number = number.await.map(|(node, watch)| {
+            self.counts.push(watch);
+            node
+        });
+        let leases = held.await.map(|(children, watch)| {
+            self.counts.push(watch);
+            children
+        });
+        Answer::Counted { number, leases }
+    }
+
+    async fn take(&self, session: &Session, take: Take) -> Result<Vec<MultiResult>, RequestError> {
+        let (path, version) = (take.semaphore, take.version);
+        let mut ops = vec![match take.number {
+            Some(number) => MultiOp::SetData { path, data: Some(number.into()), version },
+            None => MultiOp::Check { path, version },
+        }];
+        for number in 0..take.take {
+            // One that says who it is, is enough.
+            let data = if number == 0 { self.description() } else { String::new() };
+            let mode = CreateMode::EphemeralSequential;
+            ops.push(MultiOp::Create2(self.new_node(take.lease.clone(), data, mode)));
+        }
+        ops.push(MultiOp::Delete { path: take.place, version: -1 });
+        session.multi(ops).await
+    }
+
+    /// Who we are, for the nodes that replace one in which we may have been asked to let go.
+    fn description(&self) -> String {
+        self.request.caller.to_string()
+    }
+
+    fn new_node(&self, path: String, data: String, mode: CreateMode) -> NewNode {
+        NewNode { path, data: Some(data.into()), acl: self.layout.acl(), mode }
     }
 
     /// Makes a node that the servers delete when nobody is in line any more, where they can.
@@ -152,7 +263,11 @@ impl ZooKeeperClaim {
         let token = match spot {
             Spot::Gone(loss) => return Ok(Standing::Gone(loss)),
             Spot::Behind(waiting) => return Ok(Standing::Waiting(waiting)),
-            Spot::First(token) => token,
+            Spot::Held(token) => {
+                // Who comes and goes beside us is no news any more.
+                self.counts.clear();
+                token
+            }
         };
         let Some(session) = self.session.clone() else {
             return Err(Error::new(ErrorKind::Internal, "a place without a session"));
@@ -164,35 +279,58 @@ impl ZooKeeperClaim {
             let proven = session.prove().await;
             proven.map_err(|error| self.layout.failure(&error, "proving the session"))?;
         }
-        Ok(Standing::Held(Grant { token, term: Term::Session(session.lease()) }))
+        let mut grant = Grant::new(token, Term::Session(session.lease()));
+        grant.revoked = self.seat.as_ref().is_ok_and(Stand::is_revoked);
+        Ok(Standing::Held(grant))
     }
 
-    /// Resolves when our own node is gone. Sets the watch for it once that is worthwhile.
-    async fn own_removed(own: &mut Own, session: Option<&Session>, path: Option<String>) {
-        let (Some(session), Some(path)) = (session, path) else { return pending().await };
+    /// Resolves when one of our own nodes is gone, or says something new. Sets the watches for that once
+    /// it is worthwhile.
+    /// What is `known` to be asked of us is no news.
+    async fn own_changed(
+        own: &mut Own,
+        session: Option<&Session>,
+        paths: Vec<String>,
+        known: bool,
+    ) {
+        let (Some(session), false) = (session, paths.is_empty()) else { return pending().await };
         loop {
             *own = match own {
                 Own::Unwatched => {
                     tokio::time::sleep(OWN_WATCH_AFTER).await;
-                    Own::Asked(session.get_data_watch(&path))
+                    Own::Asked(paths.iter().map(|path| session.get_data_watch(path)).collect())
                 }
-                Own::Asked(call) => match call.await {
-                    Ok((_, watch)) => Own::Watched(watch),
-                    Err(RequestError::Interrupted) => Own::Unwatched,
-                    // It is gone already, or asking for it again is going to say what is wrong.
-                    Err(_) => return,
-                },
-                Own::Watched(watch) => match watch.await {
-                    Some(WatchedEvent { kind: EventKind::DataChanged, .. }) => {
-                        Own::Asked(session.get_data_watch(&path))
+                Own::Asked(calls) => {
+                    let mut watches = Vec::with_capacity(calls.len());
+                    let mut news = false;
+                    while let Some(call) = calls.last_mut() {
+                        match call.await {
+                            Ok((node, watch)) => {
+                                news |= !known && is_revoked(&node.data);
+                                watches.push(watch);
+                            }
+                            Err(RequestError::Interrupted) => {}
+                            // It is gone already, or asking for it again is going to say what is wrong.
+                            Err(_) => return,
+                        }
+                        calls.pop();
                     }
-                    _ => return,
-                },
+                    let all = watches.len() == paths.len();
+                    *own = if all { Own::Watched(watches) } else { Own::Unwatched };
+                    if news {
+                        return;
+                    }
+                    continue;
+                }
+                Own::Watched(watches) => {
+                    any(watches).await;
+                    return;
+                }
             };
         }
     }
 
-    fn locate(&self, error: Error) -> Error {
+    pub(super) fn locate(&self, error: Error) -> Error {
         error.with_lock(&self.request.name).with_backend(&self.layout.label)
     }
 }
@@ -200,9 +338,10 @@ impl ZooKeeperClaim {
 #[async_trait]
 impl Claim for ZooKeeperClaim {
     async fn ask(&mut self) -> Result<Standing, Error> {
-        if let (Some(_), Ok(seat)) = (&self.ahead, &mut self.seat) {
-            // The node ahead is still there as far as we know, so nothing woke us: a good moment to see
-            // that our own is.
+        let undisturbed = self.ahead.is_some() || !self.counts.is_empty();
+        if let (true, Ok(seat)) = (undisturbed, &mut self.seat) {
+            // What we wait for has not changed as far as we know, so nothing woke us: a good moment to
+            // see that our own node is there.
             seat.own_doubtful();
         }
         let asked = match self.stand().await {
@@ -213,14 +352,23 @@ impl Claim for ZooKeeperClaim {
     }
 
     async fn changed(&mut self) {
-        let path = self.seat.as_ref().ok().filter(|seat| seat.is_held()).and_then(Seat::own_path);
+        let (paths, known) = match &self.seat {
+            Ok(seat) => (seat.held_paths(), seat.is_revoked()),
+            Err(_) => (Vec::new(), false),
+        };
         let ahead = async {
             match &mut self.ahead {
                 Some(watch) => watch.await,
                 None => pending().await,
             }
         };
-        let own_removed = Self::own_removed(&mut self.own, self.session.as_ref(), path);
+        let counts = async {
+            match self.counts.is_empty() {
+                true => pending().await,
+                false => any(&mut self.counts).await,
+            }
+        };
+        let own = Self::own_changed(&mut self.own, self.session.as_ref(), paths, known);
         let over = session_over(self.session.as_ref());
         let seat = self.seat.as_mut().ok();
         tokio::select! {
@@ -232,7 +380,8 @@ impl Claim for ZooKeeperClaim {
                     seat.deleted(&event.path);
                 }
             }
-            () = own_removed => {
+            () = counts => self.counts.clear(),
+            () = own => {
                 self.own = Own::Unwatched;
                 if let Some(seat) = seat {
                     seat.own_doubtful();
@@ -246,6 +395,7 @@ impl Claim for ZooKeeperClaim {
         // Our watch on our own node fires with the deletion below, which costs less than a request to
         // take it back. A future that was dropped may have left the watch on the node ahead.
         self.ahead = None;
+        self.counts.clear();
         loop {
             // A place that cannot be has not been taken.
             let Ok(seat) = &mut self.seat else { return Ok(()) };
@@ -253,9 +403,64 @@ impl Claim for ZooKeeperClaim {
             self.perform(step).await.map_err(|error| self.locate(error))?;
         }
     }
+
+    async fn downgrade(&mut self) -> Result<(), Error> {
+        loop {
+            let seat = self.seat.as_mut().map_err(|error| error.clone())?;
+            let step = seat.next_downgrade().map_err(|error| {
+                error.with_lock(&self.request.name).with_backend(&self.layout.label)
+            })?;
+            let Some(step) = step else { return Ok(()) };
+            // The watches are on a node that goes.
+            self.own = Own::Unwatched;
+            self.perform(step).await.map_err(|error| self.locate(error))?;
+        }
+    }
 }
 
-async fn session_over(session: Option<&Session>) {
+/// The machine for a request, whose lock's node is `dir`.
+fn stand(layout: &Layout, dir: String, request: &Request) -> Result<Stand, Error> {
+    let LockOptions { dialect, foreign, .. } = layout.options;
+    match request.mode {
+        Mode::Permits(permits) if permits.take().get() > TAKE_MAX => {
+            let text = format!("{} permits are asked for at once", permits.take());
+            Err(Error::new(ErrorKind::Invalid, format!("{text}, and {TAKE_MAX} is the most")))
+        }
+        Mode::Permits(permits) => {
+            let seat = PermitSeat::new(dir, request.id, permits, dialect, foreign);
+            Ok(Stand::Permits(Box::new(seat)))
+        }
+        mode => Ok(Stand::Line(Seat::new(dir, request.id, mode, dialect, foreign))),
+    }
+}
+
+/// The children of a node, on a server that has caught up.
+async fn list_synced(session: &Session, path: &str) -> Result<Vec<String>, RequestError> {
+    let (synced, children) = (session.sync(path), session.get_children(path));
+    synced.await?;
+    children.await
+}
+
+/// Several nodes, all read at once.
+async fn read_all(session: &Session, paths: &[String]) -> Result<Vec<Node>, RequestError> {
+    let reads: Vec<_> = paths.iter().map(|path| session.get_data(path)).collect();
+    let mut nodes = Vec::with_capacity(reads.len());
+    for read in reads {
+        nodes.push(read.await?);
+    }
+    Ok(nodes)
+}
+
+/// Resolves when any of these watches fires.
+async fn any(watches: &mut [Watch]) {
+    let fired = poll_fn(|context| {
+        let fired = watches.iter_mut().any(|watch| Pin::new(watch).poll(context).is_ready());
+        if fired { Poll::Ready(()) } else { Poll::Pending }
+    });
+    fired.await;
+}
+
+pub(super) async fn session_over(session: Option<&Session>) {
     let Some(session) = session else { return pending().await };
     let mut state = session.state();
     // The channel closes together with the session.

@@ -1,6 +1,7 @@
 //! Which node names share a line.
 
-use sneck_core::ClaimId;
+use sneck_core::{ClaimId, Mode};
+use std::collections::BTreeSet;
 
 /// Which node names share a line.
 ///
@@ -40,6 +41,17 @@ pub enum ForeignPolicy {
 pub(crate) struct Sequence(i32);
 
 impl Sequence {
+    fn parse(number: &str) -> Option<Self> {
+        // Servers pad to ten characters, the sign included.
+        let (digits, width) = match number.strip_prefix('-') {
+            Some(digits) => (digits, 9..=10),
+            None => (number, 10..=10),
+        };
+        let is_number =
+            width.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| number.parse().ok().map(Sequence)).flatten()
+    }
+
     /// Whether the server's counter is used up. From 3.6 on it sticks at its largest value for creates
     /// that come one by one, and wraps for those that are on the way together; before, it always wraps.
     /// Whoever gets such a number must not rely on it.
@@ -48,7 +60,104 @@ impl Sequence {
     }
 }
 
+/// A line that excludes. Places of different kinds below one node do not see each other in the other
+/// clients of a dialect, so each kind is foreign to the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Everybody is alone.
+    Mutex,
+    /// Readers and writers.
+    ReadWrite,
+}
+
+impl Kind {
+    /// The line in which a place of this mode stands. The waiting line of a semaphore is a mutex.
+    pub(crate) fn of(mode: Mode) -> Self {
+        match mode {
+            Mode::Shared | Mode::Write => Kind::ReadWrite,
+            _ => Kind::Mutex,
+        }
+    }
+}
+
+/// What the name of a node says about its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) sequence: Sequence,
+    pub(crate) mode: Mode,
+}
+
+/// What stands before the number of a reader, a writer, and a permit that is held.
+const READ: &str = "__READ__";
+const WRITE: &str = "__WRIT__";
+const LEASE: &str = "lease-";
+
 impl Dialect {
+    /// What the names of all nodes of a claim begin with, and of nobody else's.
+    pub(crate) fn mark(self, id: ClaimId) -> String {
+        format!("_c_{id}-")
+    }
+
+    /// The name of a claim's node up to the server's number, for a place of this mode.
+    pub(crate) fn entry(self, mode: Mode, id: ClaimId) -> String {
+        match mode {
+            Mode::Shared => self.mark(id) + READ,
+            Mode::Write => self.mark(id) + WRITE,
+            _ => self.prefix(id),
+        }
+    }
+
+    /// The name of the node of a permit up to the server's number.
+    pub(crate) fn lease(self, id: ClaimId) -> String {
+        self.mark(id) + LEASE
+    }
+
+    /// The name that a writer's node has once its holder is a reader in the same place: with the same
+    /// number, so that later writers stay behind (CURATOR-621).
+    pub(crate) fn as_reader(self, writer: &str) -> Option<String> {
+        let (mark, number) = writer.rsplit_once(WRITE)?;
+        Some(format!("{mark}{READ}{number}"))
+    }
+
+    /// The place in a line of this kind that a node with this name is.
+    pub(crate) fn place(self, kind: Kind, child: &str) -> Option<Place> {
+        let after = |what| child.rsplit_once(what).and_then(|(_, number)| Sequence::parse(number));
+        match kind {
+            Kind::Mutex => {
+                self.sequence(child).map(|sequence| Place { sequence, mode: Mode::Exclusive })
+            }
+            Kind::ReadWrite => {
+                let read = || after(READ).map(|sequence| Place { sequence, mode: Mode::Shared });
+                let write = after(WRITE).map(|sequence| Place { sequence, mode: Mode::Write });
+                write.or_else(read)
+            }
+        }
+    }
+
+    /// The place in a line of whichever kind.
+    pub(crate) fn any_place(self, child: &str) -> Option<Place> {
+        self.place(Kind::Mutex, child).or_else(|| self.place(Kind::ReadWrite, child))
+    }
+
+    /// What orders the permits that are held; `None` for what is no permit.
+    pub(crate) fn lease_sequence(self, child: &str) -> Option<Sequence> {
+        child.rsplit_once(LEASE).and_then(|(_, number)| Sequence::parse(number))
+    }
+
+    /// Of the permits that are held, the first of each claim, in order.
+    pub(crate) fn lease_holders(self, children: &[String]) -> Vec<&String> {
+        let mut leases: Vec<(Sequence, &String)> = children
+            .iter()
+            .filter_map(|child| self.lease_sequence(child).map(|sequence| (sequence, child)))
+            .collect();
+        leases.sort();
+        let mut claims = BTreeSet::new();
+        let is_first = |lease: &&String| {
+            lease.rsplit_once(LEASE).is_some_and(|(claim, _)| claims.insert(claim.to_owned()))
+        };
+        leases.into_iter().map(|(_, lease)| lease).filter(is_first).collect()
+    }
+
     /// The dialect of the elections beside locks of this one.
     pub(crate) fn of_elections(self) -> Self {
         Dialect::CuratorLatch
@@ -68,14 +177,7 @@ impl Dialect {
             Dialect::Curator => child.rsplit_once("lock-")?,
             Dialect::CuratorLatch => child.rsplit_once("latch-")?,
         };
-        // Servers pad to ten characters, the sign included.
-        let (digits, width) = match number.strip_prefix('-') {
-            Some(digits) => (digits, 9..=10),
-            None => (number, 10..=10),
-        };
-        let is_number =
-            width.contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| number.parse().ok().map(Sequence)).flatten()
+        Sequence::parse(number)
     }
 }
 
@@ -129,6 +231,34 @@ mod tests {
         assert_eq!(candidate, "_c_00000000-0000-0000-0000-000000000001-latch-0000000007");
         assert_eq!(latch.sequence(&candidate), Some(Sequence(7)));
         assert_eq!((latch.sequence(&place), sequence(&candidate)), (None, None));
+    }
+
+    #[test]
+    fn readers_and_writers_share_a_line_and_no_mutex_does() {
+        let (id, curator) = (ClaimId::from_u128(1), Dialect::Curator);
+        let [reader, writer, mutex] = [Mode::Shared, Mode::Write, Mode::Exclusive]
+            .map(|mode| curator.entry(mode, id) + "0000000007");
+        assert_eq!(reader, "_c_00000000-0000-0000-0000-000000000001-__READ__0000000007");
+        assert_eq!(writer, "_c_00000000-0000-0000-0000-000000000001-__WRIT__0000000007");
+        let place = |kind, child: &str| curator.place(kind, child).map(|place| place.mode);
+        assert_eq!(place(Kind::ReadWrite, &reader), Some(Mode::Shared));
+        assert_eq!(place(Kind::ReadWrite, &writer), Some(Mode::Write));
+        assert_eq!(place(Kind::ReadWrite, &mutex), None);
+        assert_eq!(place(Kind::Mutex, &mutex), Some(Mode::Exclusive));
+        assert_eq!((place(Kind::Mutex, &reader), place(Kind::Mutex, &writer)), (None, None));
+        assert_eq!(curator.as_reader(&writer), Some(reader));
+        assert_eq!(curator.as_reader(&mutex), None);
+        let lease = curator.lease(id) + "0000000007";
+        assert!(curator.lease_sequence(&lease).is_some());
+        assert_eq!(curator.lease_sequence(&mutex), None);
+        assert_eq!(curator.any_place(&lease), None);
+        for node in [reader_of(7), writer, mutex, lease] {
+            assert!(node.starts_with(&curator.mark(id)), "{node}");
+        }
+    }
+
+    fn reader_of(number: i32) -> String {
+        Dialect::Curator.entry(Mode::Shared, ClaimId::from_u128(1)) + &format!("{number:010}")
     }
 
     #[test]

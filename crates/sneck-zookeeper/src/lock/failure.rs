@@ -2,7 +2,7 @@
 
 use crate::error::{ConnectError, RequestError};
 use sneck_core::{Error, ErrorKind};
-use sneck_wire::ErrorCode;
+use sneck_wire::{ErrorCode, MultiResult};
 
 /// What a failed request means for a lock; `doing` says what was being done.
 pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
@@ -18,6 +18,23 @@ pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
         }
     };
     if error.may_have_been_applied() { failure.with_unknown_outcome() } else { failure }
+}
+
+/// Why a transaction failed; `None` when it was applied. Before and after the operation that failed,
+/// servers report codes that say only that there was one.
+pub(crate) fn of_results(results: &[MultiResult]) -> Option<ErrorCode> {
+    let codes = results.iter().filter_map(|result| match result {
+        MultiResult::Error(code) => Some(*code),
+        _ => None,
+    });
+    let mut failed = None;
+    for code in codes {
+        match code {
+            ErrorCode::OK | ErrorCode::RUNTIME_INCONSISTENCY => failed = failed.or(Some(code)),
+            code => return Some(code),
+        }
+    }
+    failed
 }
 
 fn of_code(code: ErrorCode, text: String) -> Error {

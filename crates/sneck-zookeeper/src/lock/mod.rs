@@ -1,14 +1,20 @@
 //! Locks on a session.
 
 mod backend;
+mod capacity;
 mod claim;
 mod dialect;
 mod failure;
 mod layout;
 mod path;
+mod permits;
+mod revoke;
 mod seat;
 mod sessions;
+mod stand;
+mod step;
 mod survey;
+mod together;
 mod watching;
 
 pub use backend::ZooKeeper;

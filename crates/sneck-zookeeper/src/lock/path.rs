@@ -18,7 +18,10 @@ pub(crate) fn of_lock(chroot: &str, name: &Name, dialect: Dialect) -> Result<Str
             format!("locks below {FOLDER} would sit among what sneck keeps beside the locks");
         return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
     }
-    if let Some(segment) = name.segments().find(|segment| dialect.sequence(segment).is_some()) {
+    let is_place = |segment: &&str| {
+        dialect.any_place(segment).is_some() || dialect.lease_sequence(segment).is_some()
+    };
+    if let Some(segment) = name.segments().find(is_place) {
         let text =
             format!("the segment {segment:?} looks like a place in the line of another lock");
         return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
@@ -46,7 +49,10 @@ mod tests {
         assert_eq!(path("/apps", "zookeeper").as_deref(), Ok("/apps/zookeeper"));
         assert_eq!(path("", "zookeeper/config"), Err(ErrorKind::Invalid));
         assert_eq!(path("/apps", "_sneck/records"), Err(ErrorKind::Invalid));
-        assert_eq!(path("", "a/_c_x-lock-0000000001"), Err(ErrorKind::Invalid));
+        for place in ["lock-", "__READ__", "__WRIT__", "lease-"] {
+            let name = format!("a/_c_x-{place}0000000001");
+            assert_eq!(path("", &name), Err(ErrorKind::Invalid), "{name}");
+        }
     }
 
     #[test]

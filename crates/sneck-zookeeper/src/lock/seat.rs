@@ -7,72 +7,24 @@
 //!     +--- not found --------+                                          +--> Gone: left, removed, lost
 //! ```
 //!
+//! A seat has the mode of its request. A writer who holds may become a reader in the same place:
+//! `Converting` is to that what `Unsettled` is to the create.
+//!
 //! `Unsettled` is entered *before* the create is sent and left only by an answer. So wherever the
 //! future that performs a step is dropped, the machine knows that there may be a node, and finds it by
 //! the claim's id. The lock recipe is that of ZooKeeper's documentation ("Recipes and Solutions: Locks")
 //! with the naming of Apache Curator's protected mode.
 
-use super::dialect::{Dialect, ForeignPolicy, Sequence};
+use super::dialect::{Dialect, ForeignPolicy, Kind, Place, Sequence};
+use super::step::{Answer, Next, Spot, Step};
 use super::{failure, path};
 use crate::error::RequestError;
 use crate::session::{Created, Node};
 use sneck_core::{
-    Admission, Contender, Entry, Error, ErrorKind, Loss, Mode, Token, Waiting, admit,
+    Admission, ClaimId, Contender, Entry, Error, ErrorKind, Loss, Mode, Token, Waiting, admit,
 };
-use sneck_wire::ErrorCode;
+use sneck_wire::{ErrorCode, MultiResult};
 use std::time::{Duration, SystemTime};
-
-/// What to ask the servers next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Create a node whose name begins with the prefix and list the lock's children, both at once.
-    Enter,
-    /// Create this node as a container.
-    MakeParent(String),
-    /// List the lock's children on a server that has caught up.
-    Find,
-    /// Read this node, found by the claim's id.
-    Adopt(String),
-    /// List the lock's children.
-    List,
-    /// Read this node, which is ahead of ours, and watch it.
-    Watch(String),
-    /// Read our node, to see that it is there.
-    Own(String),
-    /// Delete this node, which is ours.
-    Remove(String),
-}
-
-/// What a step came to.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    Entered { created: Result<Created, RequestError>, children: Result<Vec<String>, RequestError> },
-    ParentMade(Result<(), RequestError>),
-    Found(Result<Vec<String>, RequestError>),
-    Adopted { node: Result<Node, RequestError>, session_id: i64 },
-    Listed(Result<Vec<String>, RequestError>),
-    Watched(Result<Node, RequestError>),
-    Own(Result<Node, RequestError>),
-    Removed(Result<(), RequestError>),
-}
-
-/// Where the machine is when there is nothing to ask just now.
-#[derive(Debug)]
-pub(crate) enum Spot {
-    /// First in line.
-    First(Token),
-    /// Behind a node that is watched.
-    Behind(Waiting),
-    /// Without a place, for good.
-    Gone(Loss),
-}
-
-/// What comes next.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Do(Step),
-    Done(Spot),
-}
 
 /// How many more nodes are made above ours than there are, before it is taken for a fault. Containers
 /// are deleted at most once per check of the servers (a minute), so more than a few is not bad luck.
@@ -82,7 +34,11 @@ const PARENTS_MADE_AGAIN_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Seat {
     dir: String,
+    /// What the names of all our nodes begin with.
+    mark: String,
+    /// The name of our node up to the server's number.
     prefix: String,
+    mode: Mode,
     dialect: Dialect,
     foreign: ForeignPolicy,
     phase: Phase,
@@ -93,6 +49,10 @@ pub(crate) struct Seat {
     ghosts: Vec<String>,
     /// Something hinted that our node is gone.
     doubtful: bool,
+    /// Somebody has asked for the lock back.
+    revoked: bool,
+    /// The version of our node in which a request for the lock stands where our description was.
+    effaced: Option<i32>,
 }
 
 #[derive(Debug)]
@@ -102,6 +62,8 @@ enum Phase {
     /// A node with the claim's id is there; what it is has still to be read.
     Found(String),
     Seated(Seated),
+    /// Held, and maybe a reader's place by now; which it is has still to be seen.
+    Converting(Seated),
     Gone(Loss),
 }
 
@@ -117,23 +79,27 @@ struct Seated {
 enum Rank {
     /// Nothing that is not out of date.
     Unknown,
-    /// Behind this child; `places` are ahead in all.
-    Behind { child: String, places: usize },
-    /// Nobody is ahead. `told` once the claim has been granted.
-    First { told: bool },
+    /// Behind this child; `places` are ahead in all. `holds` when it is known to hold the lock, and
+    /// `sole` when nobody but it keeps us waiting.
+    Behind { child: String, places: usize, holds: bool, sole: bool },
+    /// Nobody ahead is in the way. `told` once the claim has been granted.
+    Admitted { told: bool },
 }
 
 impl Seat {
     /// A place not taken yet, in the line of the lock whose node is `dir`.
     pub(crate) fn new(
         dir: String,
-        prefix: String,
+        id: ClaimId,
+        mode: Mode,
         dialect: Dialect,
         foreign: ForeignPolicy,
     ) -> Self {
         Seat {
             dir,
-            prefix,
+            mark: dialect.mark(id),
+            prefix: dialect.entry(mode, id),
+            mode,
             dialect,
             foreign,
             phase: Phase::Nowhere,
@@ -141,6 +107,8 @@ impl Seat {
             parents_made: 0,
             ghosts: Vec::new(),
             doubtful: false,
+            revoked: false,
+            effaced: None,
         }
     }
 
@@ -151,7 +119,24 @@ impl Seat {
 
     /// Whether the lock has been granted.
     pub(crate) fn is_held(&self) -> bool {
-        matches!(&self.phase, Phase::Seated(Seated { rank: Rank::First { told: true }, .. }))
+        matches!(&self.phase, Phase::Seated(Seated { rank: Rank::Admitted { told: true }, .. }))
+    }
+
+    /// Whether a create may have been applied.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        matches!(self.phase, Phase::Unsettled)
+    }
+
+    /// Whether a node above has to be made before a place can be taken.
+    pub(crate) fn lacks_parent(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// The create was not applied, because of another one in its transaction.
+    pub(crate) fn not_entered(&mut self) {
+        if self.is_unsettled() {
+            self.phase = Phase::Nowhere;
+        }
     }
 
     /// The path of our node, once it is known.
@@ -177,9 +162,9 @@ impl Seat {
 
     // ----- what happened meanwhile -----
 
-    /// This node was deleted. When it was the one ahead of ours, and the only one, ours is first: every
-    /// place ahead was there before ours, so it was in the list that ours was in. A node that was ahead
-    /// of ours in an earlier list says nothing.
+    /// This node was deleted. When it was the one ahead of ours, and nobody else kept us waiting, ours is
+    /// admitted: every place ahead was there before ours, so it was in the list that ours was in. A node
+    /// that was ahead of ours in an earlier list says nothing.
     pub(crate) fn deleted(&mut self, path: &str) {
         if let Phase::Seated(Seated { rank: Rank::Behind { child, .. }, .. }) = &self.phase
             && path == self.child_path(child)
@@ -190,16 +175,34 @@ impl Seat {
 
     fn ahead_left(&mut self) {
         if let Phase::Seated(seated) = &mut self.phase
-            && let Rank::Behind { places, .. } = &seated.rank
+            && let Rank::Behind { sole, .. } = &seated.rank
         {
-            let first = *places == 1;
-            seated.rank = if first { Rank::First { told: false } } else { Rank::Unknown };
+            // A writer ahead may be gone because it is a reader now, whose place came into the line
+            // after our list, and not behind us. To a reader that is all the same; a writer looks again.
+            let admitted = *sole && self.mode != Mode::Write;
+            seated.rank = if admitted { Rank::Admitted { told: false } } else { Rank::Unknown };
         }
     }
 
     /// Our node may have been deleted by somebody else.
     pub(crate) fn own_doubtful(&mut self) {
         self.doubtful = true;
+    }
+
+    /// Whether something hinted that our node is gone.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// Our node is gone because we gave it up with something else.
+    pub(crate) fn given_up(&mut self) {
+        self.phase = Phase::Gone(Loss::Removed);
+        self.ghosts.clear();
+    }
+
+    /// Whether somebody has asked for the lock back.
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.revoked
     }
 
     // ----- leaving -----
@@ -212,12 +215,90 @@ impl Seat {
         match &self.phase {
             Phase::Nowhere => self.phase = Phase::Gone(Loss::Removed),
             Phase::Gone(_) => {}
-            Phase::Unsettled => return Some(Step::Find),
+            Phase::Unsettled | Phase::Converting(_) => return Some(Step::Find),
             Phase::Found(name) | Phase::Seated(Seated { name, .. }) => {
                 return Some(Step::Remove(self.child_path(name)));
             }
         }
         None
+    }
+
+    // ----- becoming a reader -----
+
+    /// The next step towards sharing what is held with readers; `None` once that is so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] for a place that is no writer's who holds the lock.
+    pub(crate) fn next_downgrade(&mut self) -> Result<Option<Step>, Error> {
+        match &mut self.phase {
+            Phase::Converting(_) => return Ok(Some(Step::Find)),
+            Phase::Gone(loss) => {
+                let text = format!("the place was lost: {loss}");
+                return Err(Error::new(ErrorKind::Lost, text));
+            }
+            Phase::Seated(Seated { rank: Rank::Admitted { told: true }, .. })
+                if self.mode == Mode::Shared =>
+            {
+                return Ok(None);
+            }
+            Phase::Seated(seated @ Seated { rank: Rank::Admitted { told: true }, .. }) => {
+                if let Some(reader) = self.dialect.as_reader(&seated.name) {
+                    let Seated { name, token, .. } = seated;
+                    let rank = Rank::Admitted { told: true };
+                    let seated = Seated { name: name.clone(), token: *token, rank };
+                    let from = self.child_path(&seated.name);
+                    self.phase = Phase::Converting(seated);
+                    return Ok(Some(Step::Downgrade { from, to: self.child_path(&reader) }));
+                }
+            }
+            _ => {}
+        }
+        let text = "only a writer who holds the lock can share it with readers";
+        Err(Error::new(ErrorKind::Refused, text))
+    }
+
+    /// Whatever the transaction came to, the line tells what is there now.
+    fn on_downgraded(
+        &mut self,
+        results: Result<Vec<MultiResult>, RequestError>,
+    ) -> Result<Option<Spot>, Error> {
+        let doing = "sharing the lock with readers";
+        let error = match results {
+            Ok(results) => match failure::of_results(&results) {
+                None => {
+                    self.converted(None);
+                    return Ok(None);
+                }
+                Some(code) => RequestError::Refused(code),
+            },
+            Err(error) => error,
+        };
+        let undecided = matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::NODE_EXISTS));
+        if undecided {
+            return Ok(None);
+        }
+        if !error.may_have_been_applied() {
+            self.back_to_writer();
+        }
+        self.retry(&error, doing)
+    }
+
+    /// The place is a reader's; `name` is that of its node if it was read.
+    fn converted(&mut self, name: Option<String>) {
+        if let Phase::Converting(Seated { name: writer, token, .. }) = &self.phase {
+            let reader = name.or_else(|| self.dialect.as_reader(writer));
+            let name = reader.unwrap_or_else(|| writer.clone());
+            let rank = Rank::Admitted { told: true };
+            self.phase = Phase::Seated(Seated { name, token: *token, rank });
+            self.mode = Mode::Shared;
+        }
+    }
+
+    fn back_to_writer(&mut self) {
+        if let Phase::Converting(Seated { name, token, .. }) = &self.phase {
+            let rank = Rank::Admitted { told: true };
+            self.phase = Phase::Seated(Seated { name: name.clone(), token: *token, rank });
+        }
     }
 
     // ----- asking -----
@@ -232,10 +313,10 @@ impl Seat {
                 Some(parent) => Step::MakeParent(parent.clone()),
                 None => {
                     self.phase = Phase::Unsettled;
-                    Step::Enter
+                    Step::Enter(self.entry_path())
                 }
             }),
-            Phase::Unsettled => Next::Do(Step::Find),
+            Phase::Unsettled | Phase::Converting(_) => Next::Do(Step::Find),
             Phase::Found(name) => {
                 let name = name.clone();
                 Next::Do(Step::Adopt(self.child_path(&name)))
@@ -245,19 +326,23 @@ impl Seat {
                 let name = name.clone();
                 Next::Do(Step::Own(self.child_path(&name)))
             }
+            Phase::Seated(Seated { name, .. }) if self.effaced.is_some() => {
+                let (name, version) = (name.clone(), self.effaced.take().unwrap_or(-1));
+                Next::Do(Step::Describe { path: self.child_path(&name), version })
+            }
             Phase::Seated(seated) => match &mut seated.rank {
                 Rank::Unknown => Next::Do(Step::List),
                 Rank::Behind { child, .. } => {
                     let child = child.clone();
                     Next::Do(Step::Watch(self.child_path(&child)))
                 }
-                Rank::First { told: true } => {
+                Rank::Admitted { told: true } => {
                     let name = seated.name.clone();
                     Next::Do(Step::Own(self.child_path(&name)))
                 }
-                Rank::First { told } => {
+                Rank::Admitted { told } => {
                     *told = true;
-                    Next::Done(Spot::First(seated.token))
+                    Next::Done(Spot::Held(seated.token))
                 }
             },
         }
@@ -275,6 +360,16 @@ impl Seat {
             Answer::Watched(node) => self.on_watched(node),
             Answer::Own(node) => self.on_own(node),
             Answer::Removed(removed) => self.on_removed(removed),
+            Answer::Downgraded(results) => self.on_downgraded(results),
+            // Should somebody have written once more, that is seen when the node is read again.
+            Answer::Described(Err(error @ RequestError::Over { .. })) => {
+                self.retry(&error, "saying who holds the lock")
+            }
+            Answer::Described(_) => Ok(None),
+            other => {
+                let text = format!("a place in line has no use for {other:?}");
+                Err(Error::new(ErrorKind::Internal, text))
+            }
         }
     }
 
@@ -314,7 +409,7 @@ impl Seat {
 
     fn sit(&mut self, name: String, czxid: i64) -> Result<(), Error> {
         let token = u64::try_from(czxid).ok().and_then(Token::new);
-        let (Some(token), Some(_)) = (token, self.dialect.sequence(&name)) else {
+        let (Some(token), Some(_)) = (token, self.sequence(&name)) else {
             let text = format!("the server made a node {name:?} with czxid {czxid}");
             return Err(Error::new(ErrorKind::Protocol, text).with_unknown_outcome());
         };
@@ -359,17 +454,37 @@ impl Seat {
     ) -> Result<Option<Spot>, Error> {
         match found {
             Ok(children) => {
-                let mut ours = children.into_iter().filter(|child| child.starts_with(&self.prefix));
-                self.phase = ours.next().map_or(Phase::Nowhere, Phase::Found);
-                self.ghosts = ours.collect();
+                let ours = children.into_iter().filter(|child| child.starts_with(&self.mark));
+                self.found(ours.collect());
                 Ok(None)
             }
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
-                self.phase = Phase::Nowhere;
+                self.found(Vec::new());
                 Ok(None)
             }
             Err(error) => self.retry(&error, "looking for our place in line"),
         }
+    }
+
+    /// These are the nodes of ours that are there.
+    fn found(&mut self, ours: Vec<String>) {
+        if let Phase::Converting(Seated { name, .. }) = &self.phase {
+            let reader = self.dialect.as_reader(name);
+            let is_reader = |node: &String| reader.as_ref() == Some(node);
+            if ours.iter().any(is_reader) {
+                self.ghosts = ours.into_iter().filter(|node| !is_reader(node)).collect();
+                return self.converted(reader);
+            }
+            if ours.contains(name) {
+                return self.back_to_writer();
+            }
+            self.phase = Phase::Gone(Loss::Removed);
+            self.ghosts = ours;
+            return;
+        }
+        let mut ours = ours.into_iter();
+        self.phase = ours.next().map_or(Phase::Nowhere, Phase::Found);
+        self.ghosts = ours.collect();
     }
 
     fn on_adopted(
@@ -415,7 +530,7 @@ impl Seat {
     fn judge(&mut self, children: &[String]) -> Result<Option<Spot>, Error> {
         let Phase::Seated(seated) = &mut self.phase else { return Ok(None) };
         // A create that was taken for lost may still have come through, after we looked.
-        let is_ghost = |child: &&String| child.starts_with(&self.prefix) && **child != seated.name;
+        let is_ghost = |child: &&String| child.starts_with(&self.mark) && **child != seated.name;
         self.ghosts = children.iter().filter(is_ghost).cloned().collect();
         if !children.contains(&seated.name) {
             self.phase = Phase::Gone(Loss::Removed);
@@ -424,18 +539,31 @@ impl Seat {
         if !self.ghosts.is_empty() {
             return Ok(None);
         }
-        if self.dialect.sequence(&seated.name).is_none_or(Sequence::is_exhausted) {
+        let kind = Kind::of(self.mode);
+        let own = self.dialect.place(kind, &seated.name);
+        if own.is_none_or(|place| place.sequence.is_exhausted()) {
             return Err(exhausted(&self.dir));
         }
-        let line = line(self.dialect, self.foreign, children, &seated.name)
-            .map_err(|child| foreign(&self.dir, child))?;
-        let me = line.iter().position(|child| **child == seated.name).unwrap_or(line.len() - 1);
-        let entries = vec![Entry { mode: Mode::Exclusive }; line.len()];
+        let line = places(self.dialect, Some(kind), self.foreign, children, &seated.name)
+            .map_err(|child| foreign(&self.dir, self.dialect, child))?;
+        let me = line.iter().position(|(child, _)| **child == seated.name);
+        let me = me.unwrap_or(line.len() - 1);
+        let mut entries: Vec<Entry> = line.iter().map(|(_, mode)| Entry::new(*mode)).collect();
         seated.rank = match admit(&entries, me) {
-            Admission::Granted => Rank::First { told: false },
-            Admission::Behind(at) => Rank::Behind { child: line[at].clone(), places: at + 1 },
+            Admission::Granted => Rank::Admitted { told: false },
+            Admission::Behind(at) => {
+                let holds = admit(&entries, at) == Admission::Granted;
+                entries.remove(at);
+                let sole = admit(&entries, me - 1) == Admission::Granted;
+                Rank::Behind { child: line[at].0.clone(), places: me, holds, sole }
+            }
+            Admission::Short(_) => unreachable!("nobody asks for permits in a line"),
         };
         Ok(None)
+    }
+
+    fn sequence(&self, name: &str) -> Option<Sequence> {
+        self.dialect.place(Kind::of(self.mode), name).map(|place| place.sequence)
     }
 
     /// The node ahead was read and is watched, unless it is gone already.
@@ -451,21 +579,29 @@ impl Seat {
     }
 
     fn waiting(&self, ahead: &Node) -> Option<Waiting> {
-        let Phase::Seated(Seated { rank: Rank::Behind { child, places }, .. }) = &self.phase else {
+        let Phase::Seated(Seated { rank: Rank::Behind { child, places, holds, .. }, .. }) =
+            &self.phase
+        else {
             return None;
         };
-        // Only the first in line holds the lock; who that is is known for free if it is next to us.
-        let holder = (*places == 1).then(|| contender(child, ahead));
+        // Who holds the lock is known for free if we wait for just that one.
+        let holder = holds.then(|| contender(child, ahead));
         Some(Waiting { ahead: u32::try_from(*places).ok(), holder })
     }
 
     fn on_own(&mut self, node: Result<Node, RequestError>) -> Result<Option<Spot>, Error> {
         let Phase::Seated(seated) = &self.phase else { return Ok(None) };
         match node {
-            Ok(_) => {
+            Ok(node) => {
                 self.doubtful = false;
-                let held = matches!(seated.rank, Rank::First { told: true });
-                Ok(held.then_some(Spot::First(seated.token)))
+                self.revoked |= is_revoked(&node.data);
+                // As Curator asks, in the place of the description of whom it asks.
+                self.effaced = (node.data == REVOKE).then_some(node.stat.version);
+                if self.effaced.is_some() {
+                    return Ok(None);
+                }
+                let held = matches!(seated.rank, Rank::Admitted { told: true });
+                Ok(held.then_some(Spot::Held(seated.token)))
             }
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
                 self.phase = Phase::Gone(Loss::Removed);
@@ -503,38 +639,77 @@ impl Seat {
     }
 }
 
+/// What Curator writes into a holder's node to ask for the lock. In our nodes it stands before the
+/// description of the holder, which is not to be lost by it.
+pub(crate) const REVOKE: &[u8] = b"__REVOKE__";
+
+/// Whether a node's data ask its holder to let go.
+pub(crate) fn is_revoked(data: &[u8]) -> bool {
+    data.starts_with(REVOKE)
+}
+
+/// What a holder says about itself.
+pub(crate) fn description(data: &[u8]) -> &[u8] {
+    data.strip_prefix(REVOKE).unwrap_or(data).trim_ascii_start()
+}
+
 /// A place as everybody sees it.
 pub(crate) fn contender(child: &str, node: &Node) -> Contender {
     let since = u64::try_from(node.stat.ctime).ok().map(Duration::from_millis);
     Contender {
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         token: u64::try_from(node.stat.czxid).ok().and_then(Token::new),
-        ..Contender::new(child, &node.data)
+        ..Contender::new(child, description(&node.data))
     }
 }
 
-/// The children that are places, in order, the holder first; or the child that is nobody's place.
-/// `asker` is the place of whoever asks; empty when that is nobody in line.
+/// The children that are places in lines of whatever kind, in order, the holder first; or the child that
+/// is nobody's place.
 pub(crate) fn line<'a>(
     dialect: Dialect,
     policy: ForeignPolicy,
     children: &'a [String],
     asker: &str,
 ) -> Result<Vec<&'a String>, &'a str> {
+    let line = places(dialect, None, policy, children, asker)?;
+    Ok(line.into_iter().map(|(child, _)| child).collect())
+}
+
+/// The children whose places hold the lock.
+pub(crate) fn holders(dialect: Dialect, children: &[String]) -> Vec<&String> {
+    let line = places(dialect, None, ForeignPolicy::Ignore, children, "").unwrap_or_default();
+    let entries: Vec<Entry> = line.iter().map(|(_, mode)| Entry::new(*mode)).collect();
+    let is_held = |(at, _): &(usize, _)| admit(&entries, *at) == Admission::Granted;
+    line.iter().enumerate().take_while(is_held).map(|(_, (child, _))| *child).collect()
+}
+
+/// The children that are places in a line of this kind, or of any, in order, with their modes; or the
+/// child that is nobody's place. `asker` is the place of whoever asks; empty when that is nobody in line.
+fn places<'a>(
+    dialect: Dialect,
+    kind: Option<Kind>,
+    policy: ForeignPolicy,
+    children: &'a [String],
+    asker: &str,
+) -> Result<Vec<(&'a String, Mode)>, &'a str> {
     let mut foreign = Vec::new();
-    let mut places = Vec::with_capacity(children.len());
+    let mut places: Vec<(Place, &String)> = Vec::with_capacity(children.len());
     for child in children {
-        match (dialect.sequence(child), policy) {
-            (Some(sequence), _) => places.push((sequence, child)),
+        let place = match kind {
+            Some(kind) => dialect.place(kind, child),
+            None => dialect.any_place(child),
+        };
+        match (place, policy) {
+            (Some(place), _) => places.push((place, child)),
             (None, ForeignPolicy::Refuse) => return Err(child),
             (None, ForeignPolicy::Ignore) => {}
-            (None, ForeignPolicy::Block) => foreign.push(child),
+            (None, ForeignPolicy::Block) => foreign.push((child, Mode::Exclusive)),
         }
     }
     let own = |child: &str| child == asker;
     // Of two equal numbers nobody can tell which came first; whoever asks is the later one.
-    places.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| own(x).cmp(&own(y))));
-    foreign.extend(places.into_iter().map(|(_, child)| child));
+    places.sort_by(|(a, x), (b, y)| a.sequence.cmp(&b.sequence).then_with(|| own(x).cmp(&own(y))));
+    foreign.extend(places.into_iter().map(|(place, child)| (child, place.mode)));
     Ok(foreign)
 }
 
@@ -545,12 +720,23 @@ fn exhausted(dir: &str) -> Error {
     ))
 }
 
-fn foreign(dir: &str, child: &str) -> Error {
+fn foreign(dir: &str, dialect: Dialect, child: &str) -> Error {
     let text = format!("{dir} has a child {child:?} that is nobody's place in this line");
-    Error::new(ErrorKind::Refused, text).with_hint(
-        "another kind of lock may be in use there, or the name is also the beginning of another lock's; \
-         rename one, or choose foreign=ignore or foreign=block",
-    )
+    let hint = match dialect.any_place(child).map(|place| Kind::of(place.mode)) {
+        Some(Kind::Mutex) => {
+            "the name is in use as a mutex, which readers and writers of other clients would not see; \
+             ask for it as a mutex, or rename one"
+        }
+        Some(Kind::ReadWrite) => {
+            "the name is in use as a read-write lock, which a mutex of other clients would not see; \
+             ask for it as a reader or a writer, or rename one"
+        }
+        None => {
+            "another kind of lock may be in use there, or the name is also the beginning of another \
+             lock's; rename one, or choose foreign=ignore or foreign=block"
+        }
+    };
+    Error::new(ErrorKind::Refused, text).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -132,8 +132,8 @@ fn nodes_that_vanish_in_between_are_made_again() {
     server.reap();
     for _ in 0..5 {
         // Gone again right after it was made.
-        let Next::Do(Step::Enter) = client.seat.next() else { panic!() };
-        client.perform(&mut server, Step::Enter, Fate::Answered).unwrap().unwrap();
+        let Next::Do(step @ Step::Enter(_)) = client.seat.next() else { panic!() };
+        client.perform(&mut server, step, Fate::Answered).unwrap().unwrap();
         let Next::Do(make) = client.seat.next() else { panic!() };
         client.perform(&mut server, make, Fate::Answered).unwrap().unwrap();
         server.reap();
@@ -180,7 +180,7 @@ fn the_lock_node_that_vanishes_with_our_place_in_it_is_a_loss() {
 fn a_create_whose_answer_was_lost_is_found_by_its_id() {
     let (mut server, mut client) = (Server::new(), Client::new(1));
     let spot = client.ask_with(&mut server, [Fate::Applied(LOST)]).unwrap().unwrap();
-    assert!(matches!(spot, Spot::First(_)));
+    assert!(matches!(spot, Spot::Held(_)));
     assert_eq!(client.taken(), "enter, find, adopt, list");
     assert_eq!(client.nodes(&server).len(), 1);
 }
@@ -189,7 +189,7 @@ fn a_create_whose_answer_was_lost_is_found_by_its_id() {
 fn a_create_that_never_arrived_is_sent_again() {
     let (mut server, mut client) = (Server::new(), Client::new(1));
     let lost = [Fate::Unseen(LOST)];
-    assert!(matches!(client.ask_with(&mut server, lost), Some(Ok(Spot::First(_)))));
+    assert!(matches!(client.ask_with(&mut server, lost), Some(Ok(Spot::Held(_)))));
     assert_eq!(client.taken(), "enter, find, enter");
     assert_eq!(client.nodes(&server).len(), 1);
 }
@@ -215,7 +215,7 @@ fn any_step_may_be_interrupted_any_number_of_times() {
 #[test]
 fn a_lost_list_after_a_create_that_was_answered_is_asked_again() {
     let (mut server, mut client) = (Server::new(), Client::new(1));
-    let Next::Do(Step::Enter) = client.seat.next() else { panic!() };
+    let Next::Do(Step::Enter(_)) = client.seat.next() else { panic!() };
     let created = server.create(&client.seat.prefix, 1);
     let answer = Answer::Entered { created, children: Err(LOST) };
     assert!(client.seat.on(answer).unwrap().is_none());
@@ -247,7 +247,7 @@ fn a_session_that_ended_before_anything_was_sent_is_replaced() {
     let (mut server, mut client) = (Server::empty(), Client::new(1));
     let fates = [Fate::Unseen(OVER_UNSENT), Fate::Answered, Fate::Unseen(OVER_UNSENT)];
     assert!(client.seat.is_nowhere(), "so it may choose a session");
-    assert!(matches!(client.ask_with(&mut server, fates), Some(Ok(Spot::First(_)))));
+    assert!(matches!(client.ask_with(&mut server, fates), Some(Ok(Spot::Held(_)))));
     assert_eq!(client.nodes(&server).len(), 1);
     assert!(!client.seat.is_nowhere());
 }
@@ -298,7 +298,7 @@ fn leaving_removes_every_node_of_ours() {
 #[test]
 fn a_second_node_is_removed_also_when_the_first_was_taken_away() {
     let (mut server, mut client) = (Server::new(), Client::new(1));
-    let Next::Do(Step::Enter) = client.seat.next() else { panic!() };
+    let Next::Do(Step::Enter(_)) = client.seat.next() else { panic!() };
     let created = server.create(&client.seat.prefix, 1);
     client.seat.on(Answer::Entered { created, children: Err(LOST) }).unwrap();
     server.children.clear();
@@ -545,7 +545,7 @@ fn a_full_queue_is_trouble_that_passes() {
 fn a_server_that_makes_impossible_nodes_is_no_server_of_ours() {
     for (name, czxid) in [("_c_x-lock-7", 5), ("_c_x-lock-0000000007", 0)] {
         let (mut server, mut client) = (Server::new(), Client::new(1));
-        let Next::Do(Step::Enter) = client.seat.next() else { panic!() };
+        let Next::Do(Step::Enter(_)) = client.seat.next() else { panic!() };
         let stat = Stat { czxid, ..Stat::default() };
         let created = Ok(Created { path: format!("{DIR}/{name}"), stat });
         let error = client.seat.on(Answer::Entered { created, children: Ok(Vec::new()) });

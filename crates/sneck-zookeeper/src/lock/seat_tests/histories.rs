@@ -107,7 +107,7 @@ impl World {
                     _ => None,
                 };
                 // It begins again, so nothing it will be told is out of date.
-                actor.robbed &= step != Step::Enter;
+                actor.robbed &= !matches!(step, Step::Enter(_));
                 let done = actor.client.perform(&mut self.server, step, fate);
                 let spot = done.and_then(Result::unwrap);
                 if ahead.is_some() && matches!(spot, Some(Spot::Behind(_))) {
@@ -117,7 +117,7 @@ impl World {
             }
         };
         match spot {
-            Some(Spot::First(token)) => {
+            Some(Spot::Held(token)) => {
                 actor.watched = None;
                 if actor.held.is_none() && !actor.robbed {
                     assert!(Some(token) > self.last_token, "tokens rise");
@@ -150,7 +150,7 @@ impl World {
             .collect();
         assert!(holders.len() <= 1, "{holders:?} hold at the same time");
         let known = |child: &String| {
-            self.actors.iter().any(|actor| child.starts_with(&actor.client.seat.prefix))
+            self.actors.iter().any(|actor| child.starts_with(&actor.client.seat.mark))
         };
         assert!(self.server.children.keys().all(known), "a node of a departed claim remains");
     }

@@ -63,14 +63,14 @@ impl Server {
         self.children.keys().rev().cloned().collect()
     }
 
-    pub(super) fn perform(&mut self, seat: &Seat, step: &Step, session: i64) -> Answer {
+    pub(super) fn perform(&mut self, step: &Step, session: i64) -> Answer {
         let refused = |code| Err(RequestError::Refused(code));
         if let Some(code) = self.refusal {
             return failed(step, &RequestError::Refused(code));
         }
         match step {
-            Step::Enter => {
-                let created = self.create(&seat.prefix, session);
+            Step::Enter(path) => {
+                let created = self.create(child_of(path), session);
                 Answer::Entered { created, children: self.list() }
             }
             Step::MakeParent(path) => {
@@ -93,7 +93,23 @@ impl Server {
                 true => Ok(()),
                 false => refused(ErrorCode::NO_NODE).map(|_: ()| ()),
             }),
+            Step::Downgrade { from, to } => Answer::Downgraded(Ok(self.replace(from, to, session))),
+            other => panic!("no step of a place in line: {other:?}"),
         }
+    }
+
+    /// One transaction: as a server answers it.
+    fn replace(&mut self, from: &str, to: &str, session: i64) -> Vec<MultiResult> {
+        let [ok, after] = [ErrorCode::OK, ErrorCode::RUNTIME_INCONSISTENCY].map(MultiResult::Error);
+        if self.children.contains_key(child_of(to)) {
+            return vec![MultiResult::Error(ErrorCode::NODE_EXISTS), after];
+        }
+        if !self.children.contains_key(child_of(from)) {
+            return vec![ok, MultiResult::Error(ErrorCode::NO_NODE)];
+        }
+        self.delete(child_of(from));
+        self.put(child_of(to), session);
+        vec![MultiResult::Create { path: to.to_owned(), stat: None }, MultiResult::Delete]
     }
 
     pub(super) fn create(&mut self, prefix: &str, session: i64) -> Result<Created, RequestError> {
@@ -131,7 +147,7 @@ pub(super) fn child_of(path: &str) -> &str {
 pub(super) fn failed(step: &Step, error: &RequestError) -> Answer {
     let error = || error.clone();
     match step {
-        Step::Enter => Answer::Entered { created: Err(error()), children: Err(error()) },
+        Step::Enter(_) => Answer::Entered { created: Err(error()), children: Err(error()) },
         Step::MakeParent(_) => Answer::ParentMade(Err(error())),
         Step::Find => Answer::Found(Err(error())),
         Step::List => Answer::Listed(Err(error())),
@@ -139,6 +155,8 @@ pub(super) fn failed(step: &Step, error: &RequestError) -> Answer {
         Step::Watch(_) => Answer::Watched(Err(error())),
         Step::Own(_) => Answer::Own(Err(error())),
         Step::Remove(_) => Answer::Removed(Err(error())),
+        Step::Downgrade { .. } => Answer::Downgraded(Err(error())),
+        other => panic!("no step of a place in line: {other:?}"),
     }
 }
 
@@ -175,8 +193,12 @@ impl Client {
     }
 
     pub(super) fn with_policy(number: u128, policy: ForeignPolicy) -> Self {
-        let prefix = Dialect::Curator.prefix(ClaimId::from_u128(number));
-        let seat = Seat::new(DIR.to_owned(), prefix, Dialect::Curator, policy);
+        Client::with_mode(number, Mode::Exclusive, policy)
+    }
+
+    pub(super) fn with_mode(number: u128, mode: Mode, policy: ForeignPolicy) -> Self {
+        let id = ClaimId::from_u128(number);
+        let seat = Seat::new(DIR.to_owned(), id, mode, Dialect::Curator, policy);
         Client { seat, session: i64::try_from(number).unwrap(), steps: Vec::new() }
     }
 
@@ -189,14 +211,14 @@ impl Client {
     ) -> Option<Result<Option<Spot>, Error>> {
         self.steps.push(step.clone());
         let answer = match fate {
-            Fate::Answered => server.perform(&self.seat, &step, self.session),
+            Fate::Answered => server.perform(&step, self.session),
             Fate::Applied(error) => {
-                server.perform(&self.seat, &step, self.session);
+                server.perform(&step, self.session);
                 failed(&step, &error)
             }
             Fate::Unseen(error) => failed(&step, &error),
             Fate::AppliedAndDropped => {
-                server.perform(&self.seat, &step, self.session);
+                server.perform(&step, self.session);
                 return None;
             }
             Fate::Dropped => return None,
@@ -232,7 +254,7 @@ impl Client {
 
     pub(super) fn first(&mut self, server: &mut Server) -> Token {
         match self.ask(server) {
-            Ok(Spot::First(token)) => token,
+            Ok(Spot::Held(token)) => token,
             other => panic!("{other:?} after {:?}", self.steps),
         }
     }
@@ -277,7 +299,7 @@ impl Client {
     /// What was asked of the server since this was last called.
     pub(super) fn taken(&mut self) -> String {
         let words = self.steps.drain(..).map(|step| match step {
-            Step::Enter => "enter".to_owned(),
+            Step::Enter(_) => "enter".to_owned(),
             Step::MakeParent(path) => format!("make {path}"),
             Step::Find => "find".to_owned(),
             Step::Adopt(_) => "adopt".to_owned(),
@@ -285,12 +307,14 @@ impl Client {
             Step::Watch(_) => "watch".to_owned(),
             Step::Own(_) => "own".to_owned(),
             Step::Remove(_) => "remove".to_owned(),
+            Step::Downgrade { .. } => "downgrade".to_owned(),
+            other => panic!("no step of a place in line: {other:?}"),
         });
         words.collect::<Vec<_>>().join(", ")
     }
 
     pub(super) fn nodes(&self, server: &Server) -> Vec<String> {
-        let ours = |child: &&String| child.starts_with(&self.seat.prefix);
+        let ours = |child: &&String| child.starts_with(&self.seat.mark);
         server.children.keys().filter(ours).cloned().collect()
     }
 }
@@ -301,7 +325,7 @@ pub(super) fn in_line<const N: usize>() -> (Server, [Client; N]) {
     let clients = std::array::from_fn(|index| {
         let mut client = Client::new(index as u128 + 1);
         let ahead = match client.ask(&mut server).unwrap() {
-            Spot::First(_) => 0,
+            Spot::Held(_) => 0,
             Spot::Behind(waiting) => waiting.ahead.unwrap() as usize,
             Spot::Gone(loss) => panic!("{loss:?}"),
         };
