@@ -37,6 +37,8 @@
 //! deadline and writes before it looks at the clock. If the resource cannot check tokens, ask whether a
 //! conditional write to it would do instead of a lock.
 
+mod all;
+mod attempt;
 mod connect;
 mod durable;
 mod election;
@@ -44,15 +46,22 @@ mod identity;
 mod locks;
 mod mutex;
 mod once;
+mod reentrant;
 mod refresh;
+mod rw_lock;
+mod semaphore;
 mod work_error;
 
+pub use all::All;
 pub use connect::connect;
 pub use durable::{Durable, DurableHold};
 pub use election::{Election, Leader, Leaders, Leadership};
 pub use locks::Locks;
 pub use mutex::Mutex;
 pub use once::{Once, Ran, Run, Skipped, Start};
+pub use reentrant::Reentrant;
+pub use rw_lock::{ReadGuard, RwLock, WriteGuard};
+pub use semaphore::Semaphore;
 pub use sneck_core::{
     Backend, Caller, ClaimId, Clock, Contender, Crash, DurableHolder, End, Error, ErrorKind,
     ForcedRelease, Guard, HISTORY_MAX, Instant, Judgement, LastRun, Limits, Loss, Memory, Name,

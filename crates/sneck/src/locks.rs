@@ -1,10 +1,13 @@
 //! The locks of one store.
 
+use crate::all::All;
 use crate::durable::Durable;
 use crate::election::Election;
 use crate::identity;
 use crate::mutex::Mutex;
 use crate::once::Once;
+use crate::rw_lock::RwLock;
+use crate::semaphore::Semaphore;
 use sneck_core::{
     Backend, Caller, Contender, Error, ErrorKind, Limits, Locker, Name, Promises, RecordKind,
     Records, SystemClock, settle,
@@ -53,6 +56,48 @@ impl Locks {
     /// for.
     pub fn mutex(&self, name: impl AsRef<str>) -> Mutex {
         Mutex::new(self.clone(), Name::new(name.as_ref()))
+    }
+
+    /// The lock of readers and writers of this name. Sends nothing.
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock::new(self.clone(), Name::new(name.as_ref()))
+    }
+
+    /// The semaphore of this name, which has so many permits. Sends nothing; that somebody else says
+    /// another number is reported when it is asked for.
+    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Semaphore {
+        Semaphore::new(self.clone(), Name::new(name.as_ref()), permits)
+    }
+
+    /// Several exclusive locks that are taken together, all or none; readers and writers can be added.
+    /// Sends nothing.
+    pub fn all<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> All {
+        All::new(self.clone(), names)
+    }
+
+    /// Asks whoever holds this lock to let go, and tells whom it asked. It is a request: nothing is taken
+    /// away. The holder's guard says that it was [asked](crate::Guard::revocation_requested). On ZooKeeper
+    /// Apache Curator's holders understand it, and its `Revoker` is understood.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a bad name, [`ErrorKind::Refused`] where the store cannot tell its
+    /// holders anything, and what the store reports.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped, the holder may have been asked or not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let guard = locks.mutex("cache").lock().await?;
+    /// assert_eq!(locks.request_revocation("cache").await?.len(), 1);
+    /// guard.revocation_requested().await;
+    /// guard.unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn request_revocation(&self, name: impl AsRef<str>) -> Result<Vec<Contender>, Error> {
+        let name = Name::new(name.as_ref())?;
+        self.locker.backend().revoke(&name).await
     }
 
     /// The election of this name. Sends nothing; a bad name is reported when it is used.

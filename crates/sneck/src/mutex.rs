@@ -1,42 +1,35 @@
 //! The exclusive lock.
 
-use crate::identity;
+use crate::attempt::Attempt;
 use crate::locks::Locks;
-use sneck_core::{
-    Caller, Contender, Error, ErrorKind, Guard, Mode, Name, Patience, Progress, Request,
-};
-use std::fmt;
-use std::sync::Arc;
+#[cfg(doc)]
+use sneck_core::ErrorKind;
+use sneck_core::{Contender, Error, Guard, Mode, Name, Progress};
 use std::time::Duration;
 
 /// An exclusive lock across processes and machines.
 ///
-/// It is fair: first come, first served. It is not re-entrant: a task that asks for a lock it holds
-/// waits for itself. Each acquisition is a claim of its own, so one `Mutex` may be used by many tasks at
+/// It is fair: first come, first served. It is not re-entrant by itself: a task that asks for a lock it
+/// holds waits for itself; see [`Reentrant`](crate::Reentrant). Each acquisition is a claim of its own, so one `Mutex` may be used by many tasks at
 /// once, and clones are the same lock.
 ///
 /// Do not use it to keep threads or tasks of one process apart: `tokio::sync::Mutex` does that ten
 /// thousand times faster.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Mutex {
-    locks: Locks,
     name: Result<Name, Error>,
-    note: String,
-    progress: Option<Arc<OnProgress>>,
+    attempt: Attempt,
 }
-
-/// Told how waiting goes.
-type OnProgress = dyn Fn(Progress<'_>) + Send + Sync;
 
 impl Mutex {
     pub(crate) fn new(locks: Locks, name: Result<Name, Error>) -> Self {
-        Mutex { locks, name, note: String::new(), progress: None }
+        Mutex { name, attempt: Attempt::new(locks) }
     }
 
     /// The same lock, asked for with a free text that others in line can see, such as why.
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
-        self.note = note.into();
+        self.attempt.set_note(note.into());
         self
     }
 
@@ -46,7 +39,7 @@ impl Mutex {
     /// It is called from the task that waits, so it should return soon.
     #[must_use]
     pub fn on_progress(mut self, progress: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Arc::new(progress));
+        self.attempt.set_progress(progress);
         self
     }
 
@@ -69,8 +62,7 @@ impl Mutex {
     /// # Ok(()) }
     /// ```
     pub async fn lock(&self) -> Result<Guard, Error> {
-        let guard = self.acquire(Patience::Forever).await?;
-        guard.ok_or_else(|| Error::new(ErrorKind::Internal, "waiting for ever came to an end"))
+        self.attempt.wait(&self.name, Mode::Exclusive).await
     }
 
     /// Takes the lock if nobody holds it: `Ok(None)` when somebody does.
@@ -90,7 +82,7 @@ impl Mutex {
     /// # Ok(()) }
     /// ```
     pub async fn try_lock(&self) -> Result<Option<Guard>, Error> {
-        self.acquire(Patience::Once).await
+        self.attempt.once(&self.name, Mode::Exclusive).await
     }
 
     /// Waits for the lock for at most `timeout`.
@@ -113,9 +105,7 @@ impl Mutex {
     /// # Ok(()) }
     /// ```
     pub async fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
-        let deadline = self.locks.locker().clock().now() + timeout;
-        let guard = self.acquire(Patience::Until(deadline)).await?;
-        guard.ok_or_else(|| Error::new(ErrorKind::Internal, "waiting ended without an answer"))
+        self.attempt.within(&self.name, Mode::Exclusive, timeout).await
     }
 
     /// The line for this lock, its holder first; empty when nobody holds it.
@@ -126,29 +116,6 @@ impl Mutex {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn line(&self) -> Result<Vec<Contender>, Error> {
-        self.locks.line(self.name.clone()?.as_str()).await
-    }
-
-    async fn acquire(&self, patience: Patience) -> Result<Option<Guard>, Error> {
-        let name = self.name.clone()?;
-        let caller = Caller {
-            since: identity::now(),
-            note: self.note.clone(),
-            ..self.locks.caller().clone()
-        };
-        let request = Request::new(name, Mode::Exclusive, caller);
-        let silent = |_: Progress<'_>| {};
-        match &self.progress {
-            Some(progress) => {
-                self.locks.locker().acquire_with(request, patience, &**progress).await
-            }
-            None => self.locks.locker().acquire_with(request, patience, &silent).await,
-        }
-    }
-}
-
-impl fmt::Debug for Mutex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex").field("name", &self.name).finish_non_exhaustive()
+        self.attempt.locks().line(self.name.clone()?.as_str()).await
     }
 }

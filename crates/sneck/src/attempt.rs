@@ -1,0 +1,114 @@
+//! One way to ask for a lock, for every kind of it.
+
+use crate::identity;
+use crate::locks::Locks;
+use sneck_core::{Caller, Error, ErrorKind, Guard, Mode, Name, Patience, Progress, Request};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Told how waiting goes.
+type OnProgress = dyn Fn(Progress<'_>) + Send + Sync;
+
+/// Everything about asking but which lock, how, and for how long.
+#[derive(Clone)]
+pub(crate) struct Attempt {
+    locks: Locks,
+    note: String,
+    progress: Option<Arc<OnProgress>>,
+}
+
+impl Attempt {
+    pub(crate) fn new(locks: Locks) -> Self {
+        Attempt { locks, note: String::new(), progress: None }
+    }
+
+    pub(crate) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    pub(crate) fn set_note(&mut self, note: String) {
+        self.note = note;
+    }
+
+    pub(crate) fn set_progress(&mut self, progress: impl Fn(Progress<'_>) + Send + Sync + 'static) {
+        self.progress = Some(Arc::new(progress));
+    }
+
+    /// Waits for ever if need be.
+    pub(crate) async fn wait(
+        &self,
+        name: &Result<Name, Error>,
+        mode: Mode,
+    ) -> Result<Guard, Error> {
+        had(self.acquire(name, mode, Patience::Forever).await)
+    }
+
+    /// Does not wait.
+    pub(crate) async fn once(
+        &self,
+        name: &Result<Name, Error>,
+        mode: Mode,
+    ) -> Result<Option<Guard>, Error> {
+        self.acquire(name, mode, Patience::Once).await
+    }
+
+    /// Waits for at most so long.
+    pub(crate) async fn within(
+        &self,
+        name: &Result<Name, Error>,
+        mode: Mode,
+        timeout: Duration,
+    ) -> Result<Guard, Error> {
+        had(self.acquire(name, mode, self.until(timeout)).await)
+    }
+
+    pub(crate) fn until(&self, timeout: Duration) -> Patience {
+        Patience::Until(self.locks.locker().clock().now() + timeout)
+    }
+
+    async fn acquire(
+        &self,
+        name: &Result<Name, Error>,
+        mode: Mode,
+        patience: Patience,
+    ) -> Result<Option<Guard>, Error> {
+        let request = self.request(name.clone()?, mode);
+        let locker = self.locks.locker();
+        match &self.progress {
+            Some(progress) => locker.acquire_with(request, patience, &**progress).await,
+            None => locker.acquire(request, patience).await,
+        }
+    }
+
+    pub(crate) async fn acquire_all(
+        &self,
+        locks: &[(Name, Mode)],
+        patience: Patience,
+    ) -> Result<Option<Guard>, Error> {
+        let requests = locks.iter().map(|(name, mode)| self.request(name.clone(), *mode));
+        let silent = |_: Progress<'_>| {};
+        let progress = self.progress.as_deref().unwrap_or(&silent);
+        self.locks.locker().acquire_all(requests.collect(), patience, progress).await
+    }
+
+    fn request(&self, name: Name, mode: Mode) -> Request {
+        let caller = Caller {
+            since: identity::now(),
+            note: self.note.clone(),
+            ..self.locks.caller().clone()
+        };
+        Request::new(name, mode, caller)
+    }
+}
+
+/// Only an attempt that does not wait may end without the lock and without an error.
+pub(crate) fn had(acquired: Result<Option<Guard>, Error>) -> Result<Guard, Error> {
+    acquired?.ok_or_else(|| Error::new(ErrorKind::Internal, "waiting ended without an answer"))
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("note", &self.note).finish_non_exhaustive()
+    }
+}
