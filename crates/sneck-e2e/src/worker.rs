@@ -10,17 +10,22 @@
 //! | `write NAME FILE` | writes the fenced register with the guard's token, without looking at the guard: `written NAME` or `refused NAME` |
 //! | `count NAME FILE N` | N times lock, read, add one, write; `counted NAME`, and one `turn NAME TOKEN VALUE` for each |
 //! | `count-plain NAME FILE N` | the same on a file that holds nothing but a number, for strangers to count in too |
+//! | `campaign NAME DATA` | `leads NAME TOKEN`; on loss later `deposed NAME` |
+//! | `take NAME OWNER` | the durable lock: `taken NAME TOKEN`, or `refused NAME` when somebody else has it |
+//! | `free NAME OWNER` | `free NAME` |
+//! | `once NAME SECONDS` | begins a run that never ends, `runs NAME TOKEN`, or `skips NAME` |
 //! | `exit` | the end |
 //!
 //! Every line it prints begins with the time in nanoseconds on the machine's clock, which all
 //! processes of one machine share.
 
-use sneck::{Clock, Error, Guard, Locks, SystemClock};
+use sneck::{Clock, Error, Guard, Locks, Start, SystemClock};
 use sneck_e2e::register::Register;
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 type Guards = Arc<Mutex<HashMap<String, Guard>>>;
@@ -58,6 +63,18 @@ async fn main() {
                 let times = times.parse().unwrap_or(0);
                 tokio::spawn(count_plain(locks.clone(), name.to_owned(), file.into(), times));
             }
+            ["campaign", name, data] => {
+                tokio::spawn(campaign(locks.clone(), name.to_owned(), data.to_owned()));
+            }
+            ["take", name, owner] => take_durable(&locks, name, owner).await,
+            ["free", name, owner] => match locks.durable(name, owner).free().await {
+                Ok(_) => say(&format!("free {name}")),
+                Err(error) => say(&format!("error {error}")),
+            },
+            ["once", name, seconds] => {
+                let every = Duration::from_secs(seconds.parse().unwrap_or(0));
+                begin(&locks, name, every).await;
+            }
             ["exit"] => break,
             _ => say(&format!("error no command {command:?}")),
         }
@@ -76,6 +93,36 @@ async fn lock(locks: Locks, guards: Guards, name: String) {
                 say(&format!("lost {name}"));
             });
         }
+        Err(error) => say(&format!("error {error}")),
+    }
+}
+
+async fn campaign(locks: Locks, name: String, data: String) {
+    match locks.election(&name).campaign(&data).await {
+        Ok(leadership) => {
+            say(&format!("leads {name} {}", leadership.token()));
+            leadership.lost().await;
+            say(&format!("deposed {name}"));
+        }
+        Err(error) => say(&format!("error {error}")),
+    }
+}
+
+async fn take_durable(locks: &Locks, name: &str, owner: &str) {
+    match locks.durable(name, owner).try_take().await {
+        Ok(Some(hold)) => say(&format!("taken {name} {}", hold.token())),
+        Ok(None) => say(&format!("refused {name}")),
+        Err(error) => say(&format!("error {error}")),
+    }
+}
+
+async fn begin(locks: &Locks, name: &str, every: Duration) {
+    match locks.once(name, every).start().await {
+        Ok(Start::Run(run)) => {
+            say(&format!("runs {name} {}", run.token()));
+            tokio::spawn(async move { run.protect(std::future::pending::<()>()).await });
+        }
+        Ok(Start::Skip(_)) => say(&format!("skips {name}")),
         Err(error) => say(&format!("error {error}")),
     }
 }

@@ -11,6 +11,7 @@ mod interop;
 mod lost_reply;
 mod partition;
 mod pause;
+mod recipes;
 mod sequence;
 mod support;
 mod wakeup;
