@@ -1,5 +1,6 @@
 //! What is printed and what is written.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,9 @@ impl Report {
         writeln!(out, "{processors} x {}, {}", of("processor"), of("system"))?;
         writeln!(out, "{}", self.configuration)?;
         let (before, after) = (of("load_before"), &self.load_after);
-        let rounds = self.figures.first().map_or(0, |figure| figure.rounds.len());
+        let rounds: BTreeSet<usize> =
+            self.figures.iter().map(|figure| figure.rounds.len()).collect();
+        let rounds = rounds.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
         let took = self.took.as_secs_f64();
         writeln!(out, "load average {before} before and {after} after {took:.0} s")?;
         writeln!(

@@ -27,16 +27,21 @@ pub(crate) fn measure(both: &Contestants, size: Size) -> io::Result<Vec<Reading>
         fill(addr, size.nodes)?;
     }
     readings.push(reading(format!("memory, with {} nodes", size.nodes), both)?);
-    let mut connected = Vec::new();
-    for addr in addrs {
-        for at in 0..size.sessions {
-            connected.push(Raw::over(from(at / PER_ADDRESS, addr)?)?);
-        }
-    }
     let (nodes, sessions) = (size.nodes, size.sessions);
-    let full = format!("memory, with {nodes} nodes and {sessions} sessions, all connected");
-    readings.push(reading(full, both)?);
+    let what = format!("memory, with {nodes} nodes and {sessions} sessions, all connected");
+    // One after the other, for this process may not have as many open files as both together.
+    let ours = with_sessions(addrs[0], sessions, both.sneck.pid())?;
+    let theirs = with_sessions(addrs[1], sessions, both.apache.pid()?)?;
+    readings.push(Reading { what, unit: "MiB", ours: Some(ours), theirs: Some(theirs) });
     Ok(readings)
+}
+
+fn with_sessions(addr: SocketAddr, sessions: usize, pid: u32) -> io::Result<f64> {
+    let connect = |at: usize| Raw::over(from(at / PER_ADDRESS, addr)?);
+    let connected = (0..sessions).map(connect).collect::<io::Result<Vec<Raw>>>()?;
+    let resident = process::resident_mib(pid);
+    drop(connected);
+    resident
 }
 
 fn reading(what: String, both: &Contestants) -> io::Result<Reading> {

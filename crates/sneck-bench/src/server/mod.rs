@@ -99,42 +99,40 @@ pub(crate) enum Part {
     History,
 }
 
-/// Measures these parts; each has two new servers.
+/// Measures a part, on new servers.
 pub(crate) fn measure(
     binary: &Path,
     version: Version,
     size: Size,
-    parts: &[Part],
+    part: Part,
     report: &mut Report,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let both = || Contestants::start(binary, version);
-    for part in parts {
-        let (figures, readings) = match part {
-            Part::Start => {
-                say("from nothing to the first lock");
-                start::measure(binary, version, size)?
-            }
-            Part::Memory => {
-                say("memory");
-                (Vec::new(), memory::measure(&both()?, size)?)
-            }
-            Part::Pairs => {
-                say("as many durable pairs as they take");
-                throughput::measure(&both()?, size)?
-            }
-            Part::RoundTrips => {
-                say("one request after another");
-                round_trips::measure(&both()?, size)?
-            }
-            Part::History => {
-                say("starting after a long history");
-                (history::measure(binary, version, size)?, Vec::new())
-            }
-        };
-        report.add(figures);
-        report.readings.extend(readings);
-        report.readings.extend(disk(size, *part)?);
-    }
+    let (figures, readings) = match part {
+        Part::Start => {
+            say("from nothing to the first lock");
+            start::measure(binary, version, size)?
+        }
+        Part::Memory => {
+            say("memory");
+            (Vec::new(), memory::measure(&both()?, size)?)
+        }
+        Part::Pairs => {
+            say("as many durable pairs as they take");
+            throughput::measure(&both()?, size)?
+        }
+        Part::RoundTrips => {
+            say("one request after another");
+            round_trips::measure(&both()?, size)?
+        }
+        Part::History => {
+            say("starting after a long history");
+            (history::measure(binary, version, size)?, Vec::new())
+        }
+    };
+    report.add(figures);
+    report.readings.extend(readings);
+    report.readings.extend(disk(size, part)?);
     Ok(())
 }
 
