@@ -77,8 +77,12 @@ impl Process {
     fn start(role: &str, socket: &Path) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).env(SOCKET, socket);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut said = String::new();
         let stdout = child.stdout.as_mut().unwrap();
         while !said.contains("session ") || !said.ends_with('\n') {

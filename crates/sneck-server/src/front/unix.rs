@@ -144,14 +144,14 @@ mod tests {
     async fn of_many_that_find_a_stale_socket_one_has_it() {
         let folder = private_folder();
         let path = folder.path().join("socket");
+        let runtime = tokio::runtime::Handle::current();
+        let bind = || {
+            let _runtime = runtime.enter();
+            Socket::bind(&path)
+        };
         for _ in 0..50 {
             drop(std::os::unix::net::UnixListener::bind(&path));
             let bound: Vec<_> = std::thread::scope(|scope| {
-                let runtime = tokio::runtime::Handle::current();
-                let bind = || {
-                    let _runtime = runtime.enter();
-                    Socket::bind(&path)
-                };
                 let threads: Vec<_> = (0..4).map(|_| scope.spawn(bind)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
             });
