@@ -1,7 +1,8 @@
 //! From a URL to locks.
 
 use crate::locks::Locks;
-use sneck_core::{Error, ErrorKind, Memory};
+use sneck_core::{Error, ErrorKind};
+#[cfg(feature = "zookeeper")]
 use std::sync::Arc;
 
 /// Connects to a store of locks.
@@ -28,7 +29,8 @@ use std::sync::Arc;
 pub async fn connect(url: &str) -> Result<Locks, Error> {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     match scheme {
-        "memory" if url == "memory:" => Ok(Locks::on(Arc::new(Memory::new()))),
+        "memory" | "embedded" if url.contains(':') => embedded(url).await,
+        "local" if url.contains(':') => local(url).await,
         "zk" | "zks" => zookeeper(url).await,
         _ => {
             // Only the scheme is repeated: what follows may hold a password.
@@ -37,7 +39,7 @@ pub async fn connect(url: &str) -> Result<Locks, Error> {
                 true => format!("no store has URLs with the scheme {shown:?}"),
                 false => "the URL has no scheme".to_owned(),
             };
-            Err(Error::new(ErrorKind::Invalid, text).with_hint("try zk://HOST:2181 or memory:"))
+            Err(Error::new(ErrorKind::Invalid, text).with_hint("try zk://HOST:2181, local: or memory:"))
         }
     }
 }
@@ -47,6 +49,28 @@ async fn zookeeper(url: &str) -> Result<Locks, Error> {
     let url = sneck_zookeeper::ZooKeeperUrl::parse(url)?;
     let backend = sneck_zookeeper::ZooKeeper::connect(url.session, url.lock).await?;
     Ok(Locks::on(Arc::new(backend)))
+}
+
+#[cfg(feature = "embedded")]
+async fn embedded(url: &str) -> Result<Locks, Error> {
+    use crate::embedded::{EmbeddedUrl, open};
+    Ok(Locks::on(Arc::new(open(EmbeddedUrl::parse(url)?).await?)))
+}
+
+#[cfg(not(feature = "embedded"))]
+async fn embedded(_: &str) -> Result<Locks, Error> {
+    let text = "this build has no server within the process; build it with the feature \"embedded\"";
+    Err(Error::new(ErrorKind::Invalid, text))
+}
+
+#[cfg(feature = "zookeeper")]
+async fn local(url: &str) -> Result<Locks, Error> {
+    Ok(Locks::on(Arc::new(crate::local::Local::parse(url)?.connect().await?)))
+}
+
+#[cfg(not(feature = "zookeeper"))]
+async fn local(url: &str) -> Result<Locks, Error> {
+    zookeeper(url).await
 }
 
 #[cfg(not(feature = "zookeeper"))]

@@ -29,7 +29,9 @@
 //! |---|---|---|
 //! | `zk://host1,host2/path` | Apache ZooKeeper 3.5 or later; see [`zookeeper::ZooKeeperUrl`] | `zookeeper` (default) |
 //! | `zks://host1,host2/path` | the same over TLS | `tls` |
-//! | `memory:` | this process only, for tests and examples | |
+//! | `local:`, `local:DIR` | a server that all processes of a user share; see [`local`] | `zookeeper` (default) |
+//! | `embedded:DIR` | a server within this process, with its data in a folder; see [`embedded`] | `embedded` (default) |
+//! | `memory:`, `memory:NAME` | the same without a folder, for tests and examples | `embedded` (default) |
 //!
 //! # When not to use it
 //!
@@ -42,7 +44,11 @@ mod attempt;
 mod connect;
 mod durable;
 mod election;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod identity;
+#[cfg(feature = "zookeeper")]
+pub mod local;
 mod locks;
 mod mutex;
 mod once;
