@@ -20,6 +20,7 @@ pub mod contract;
 pub mod curator;
 pub mod kazoo;
 pub mod proxy;
+pub mod redis;
 pub mod skip;
 pub mod zookeeper;
 

@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("sneck-wire", &[]),
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
     ("sneck-server", &["sneck-wire"]),
-    ("sneck", &["sneck-core", "sneck-zookeeper", "sneck-server"]),
+    ("sneck", &["sneck-core", "sneck-zookeeper"]),
     ("sneck-cli", &["sneck", "sneck-server"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),
     ("sneck-e2e", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),

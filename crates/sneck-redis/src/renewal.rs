@@ -1,0 +1,112 @@
+//! Keeping places in line: one task for each client, whatever the number of its locks.
+
+use crate::keys::Bucket;
+use crate::place::{Hold, Place};
+use crate::reply::Renewed;
+use crate::store::Store;
+use futures_util::future::join_all;
+use sneck_core::{Error, Instant, Loss};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// The most places that one call renews: the server does nothing else meanwhile.
+const BATCH_MAX: usize = 64;
+/// The most calls on their way at once.
+const CALLS_MAX: usize = 32;
+
+/// Renews all places of a client for as long as the client is there, each third of the term, and at once
+/// when the connection is another one.
+pub(crate) async fn keep(store: Weak<Store>) {
+    let mut well = true;
+    loop {
+        let Some((places, term)) =
+            store.upgrade().map(|store| (store.places.clone(), store.options.term))
+        else {
+            return;
+        };
+        // What failed is tried again soon: two thirds of the term are left, and no more.
+        let pause = if well { term / 3 } else { (term / 20).max(Duration::from_millis(10)) };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = places.urgent.notified() => {}
+        }
+        let Some(store) = store.upgrade() else { return };
+        if store.places.is_closed() {
+            return;
+        }
+        well = renew(&store).await.is_ok();
+        if !well {
+            // An urgent call that failed is no reason to spin.
+            drop(store);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn renew(store: &Store) -> Result<(), Error> {
+    let mut buckets: BTreeMap<Bucket, Vec<(Arc<Place>, String)>> = BTreeMap::new();
+    for place in store.places.all() {
+        let token = match &*place.hold() {
+            Hold::Waiting => "0".to_owned(),
+            Hold::Held(token, _) => token.to_string(),
+            Hold::Outside | Hold::Over(_) => continue,
+        };
+        buckets.entry(place.bucket).or_default().push((place.clone(), token));
+    }
+    let batches: Vec<_> = buckets
+        .iter()
+        .flat_map(|(bucket, places)| places.chunks(BATCH_MAX).map(move |batch| (*bucket, batch)))
+        .collect();
+    let mut done = Ok(());
+    for calls in batches.chunks(CALLS_MAX) {
+        let calls = calls.iter().map(|(bucket, batch)| renew_batch(store, *bucket, batch));
+        // One that fails keeps none of the others from being renewed.
+        done = join_all(calls).await.into_iter().fold(done, Result::and);
+    }
+    done
+}
+
+/// Renews places of one bucket by one call.
+async fn renew_batch(
+    store: &Store,
+    bucket: Bucket,
+    batch: &[(Arc<Place>, String)],
+) -> Result<(), Error> {
+    let asked = store.options.clock.now();
+    let places: Vec<(&Place, &str)> =
+        batch.iter().map(|(place, token)| (&**place, token.as_str())).collect();
+    for ((place, token), renewed) in batch.iter().zip(store.renew(bucket, &places).await?) {
+        settle(store, place, token, renewed, asked);
+    }
+    Ok(())
+}
+
+/// Notes what became of a place that was asked about as the holder of this token, or as a waiter.
+fn settle(store: &Store, place: &Place, token: &str, renewed: Renewed, asked: Instant) {
+    let now = store.options.clock.now();
+    let as_before = match &*place.hold() {
+        Hold::Waiting => token == "0",
+        Hold::Held(held, lease) => {
+            let as_before = held.to_string() == token;
+            if as_before && matches!(renewed, Renewed::Held | Renewed::AskedBack) {
+                lease.extend(now, asked + store.options.validity());
+            }
+            as_before
+        }
+        Hold::Outside | Hold::Over(_) => false,
+    };
+    match renewed {
+        // A place that has become another one meanwhile was not asked about.
+        _ if !as_before => {}
+        Renewed::Held => {}
+        Renewed::AskedBack if place.told.swap(true, Ordering::AcqRel) => {}
+        Renewed::AskedBack => place.wake(),
+        Renewed::Waiting(wait) => place.set_look_again(now + wait + Duration::from_millis(10)),
+        Renewed::Turn => place.wake(),
+        // Where a waiter is gone, its next question says so.
+        Renewed::Gone if token == "0" => place.wake(),
+        Renewed::Gone => place.end(Loss::Removed),
+    }
+}
