@@ -1,6 +1,7 @@
 //! The command line as its users see it: the one definition that parsing, help, completions and
 //! the man pages are made from.
 
+use clap::builder::ArgPredicate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -27,7 +28,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Where the locks are, such as zk://zk1,zk2,zk3/apps
+    /// Where the locks are, such as zk://zk1,zk2,zk3/apps; local: unless set
     ///
     /// Comes before $SNECK_SERVER, which comes before the configuration file. Others on this machine
     /// can read a command line: keep a password in the file instead.
@@ -165,7 +166,13 @@ pub(crate) struct ServeArgs {
     /// Listen on this address, such as 10.0.0.5:2181 or [::1]:2181; can be given more than once
     ///
     /// Without a port it is 2181. Port 0 is one that is free: standard output tells which.
-    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:2181")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        value_parser = address,
+        default_value = "127.0.0.1:2181",
+        default_value_if("local", ArgPredicate::IsPresent, None)
+    )]
     pub(crate) listen: Vec<SocketAddr>,
     /// Listen on a Unix socket, too, in a folder that is for you alone
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
@@ -173,6 +180,32 @@ pub(crate) struct ServeArgs {
     /// The unit of session timeouts, from 10ms to 1m: clients get 2 to 20 of it
     #[arg(long, value_name = "DUR", value_parser = tick, default_value = "2s")]
     pub(crate) tick: Duration,
+    /// Be the server that processes of this user reach as local:, or local:DIR
+    ///
+    /// It has its socket, its data and, in the background, its log in this folder. It listens on no
+    /// address unless --listen says so.
+    #[arg(
+        long,
+        value_name = "DIR",
+        num_args = 0..=1,
+        value_hint = ValueHint::DirPath,
+        conflicts_with_all = ["data", "socket"]
+    )]
+    pub(crate) local: Option<Option<PathBuf>>,
+    /// With --local: serve in the background, and return once that is so
+    ///
+    /// If a server runs there already, that one is meant. Commands start one like this by themselves.
+    #[arg(long, requires = "local", conflicts_with = "json")]
+    pub(crate) detach: bool,
+    /// End when there has been no session for this long
+    ///
+    /// Nothing is lost: with --local, the next command starts a server again. With --detach it is 10m
+    /// unless set.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) exit_when_idle: Option<Duration>,
+    /// What --detach starts
+    #[arg(long, hide = true, requires = "local", conflicts_with_all = ["detach", "json"])]
+    pub(crate) background: bool,
     #[cfg(feature = "tls")]
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
@@ -304,7 +337,7 @@ Examples:
   sneck run nightly -- ./job.sh          wait for the lock, then run the job
   sneck run -n cache -- refresh-cache    do nothing if somebody else is at it
   sneck who nightly                      who holds it, and who waits
-  sneck serve --data ~/.local/share/sneck   if there is no ZooKeeper: be the server
+  sneck serve --data /var/lib/sneck --listen 10.0.0.5   be a server for other machines, too
 
 Exit codes:
   0      done; with `run`: the command's own exit code, exactly
@@ -326,13 +359,17 @@ Environment:
   SNECK_SERVER     where the locks are, unless --server says
   SNECK_CONFIG     the configuration file, instead of $XDG_CONFIG_HOME/sneck/config.toml or
                    ~/.config/sneck/config.toml
-  XDG_CONFIG_HOME, HOME
+  SNECK_LOCAL_DIR  the folder of local:, instead of $XDG_STATE_HOME/sneck or ~/.local/state/sneck
+  XDG_CONFIG_HOME, XDG_STATE_HOME, HOME
 
 Configuration file (TOML):
   server = \"zk://zk1:2181,zk2:2181,zk3:2181/apps\"
 A file that holds a password should be readable by its owner only.
 
 Server URLs:
+  local:[DIR] is what is used where no other is named: a server for the processes of this user on this
+  machine, which is started when there is none, keeps its data, and ends when nobody needs it. The
+  lock of a process that dies is free at once.
   zk://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]]...[/PATH][?OPTION=VALUE[&OPTION=VALUE]...]
   zks:// is the same over TLS. Among the options are timeout=10s, the session timeout to ask for,
   and acl=creator. Percent-encode '@', '/', '?' and '%' where they are no separators.
@@ -428,6 +465,13 @@ With --data:
 Without --data:
   A restart forgets every lock, while its holder may believe in it for some seconds more. That is
   for trying things out and for tests. Fencing tokens go up even so, by the clock of the machine.
+
+With --local:
+  It is the server that commands and programs reach as local:, in the foreground here, where one can
+  see it, or as a service. They start one by themselves, as --detach does, when none runs; so none has
+  to be started by hand. Its socket, its data and its log are in $SNECK_LOCAL_DIR, $XDG_STATE_HOME/sneck
+  or ~/.local/state/sneck, or in DIR. `sneck doctor --server local:` tells its pid; TERM ends it, and
+  locks outlive that.
 
 Who can come in:
   By default only processes of this machine. An address that others can reach is worth a second

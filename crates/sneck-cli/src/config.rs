@@ -11,6 +11,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// Needs nothing that is not here.
+const DEFAULT: &str = "local:";
+
 /// What the configuration file may say.
 #[derive(Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -18,10 +21,11 @@ struct Config {
     server: Option<String>,
 }
 
-/// The server to use: `--server`, else `$SNECK_SERVER`, else the configuration file's.
+/// The server to use: `--server`, else `$SNECK_SERVER`, else the configuration file's, else the one that
+/// the processes of this user share.
 ///
 /// # Errors
-/// When none is named, or the file cannot be used.
+/// When what is named is no server, or the file cannot be used.
 pub(crate) fn server(option: Option<&str>, printer: &Printer) -> Result<ServerUrl, Failure> {
     if let Some(url) = option {
         return take(url, "--server", printer);
@@ -31,11 +35,11 @@ pub(crate) fn server(option: Option<&str>, printer: &Printer) -> Result<ServerUr
         let url = url.map_err(|_| Failure::usage("SNECK_SERVER is not UTF-8"))?;
         return take(&url, "SNECK_SERVER", printer);
     }
-    let Some(path) = path() else { return Err(no_server()) };
+    let Some(path) = path() else { return ServerUrl::new(DEFAULT) };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !is_named() => {
-            return Err(no_server());
+            return ServerUrl::new(DEFAULT);
         }
         Err(error) => return Err(Failure::usage(format!("cannot read {path:?}: {error}"))),
     };
@@ -43,7 +47,7 @@ pub(crate) fn server(option: Option<&str>, printer: &Printer) -> Result<ServerUr
         printer.hide(line.trim_end_matches(['"', '\'']));
     }
     let config = parse(&text, &path)?;
-    let url = config.server.ok_or_else(no_server)?;
+    let Some(url) = config.server else { return ServerUrl::new(DEFAULT) };
     let url = take(&url, &path.display().to_string(), printer)?;
     if url.has_credentials() && is_readable_by_others(&path) {
         printer.warn(
@@ -61,13 +65,6 @@ fn take(url: &str, source: &str, printer: &Printer) -> Result<ServerUrl, Failure
         let hint = failure.hint().unwrap_or_default().to_owned();
         Failure::usage(text).with_hint(hint)
     })
-}
-
-fn no_server() -> Failure {
-    Failure::usage("no server is named").with_hint(
-        "use --server zk://HOST:2181, set SNECK_SERVER, or write server = \"zk://HOST:2181\" \
-         into ~/.config/sneck/config.toml",
-    )
 }
 
 /// Whether the user has named the file, so that it must be there.

@@ -36,6 +36,13 @@ impl Failure {
         Failure::new(exit::of_broken_pipe(), "")
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub(crate) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Says what the reader could do.
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

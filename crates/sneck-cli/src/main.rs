@@ -5,6 +5,7 @@
 //! shown), [`secret`] (what is not), [`exit`] (which failure has which code).
 
 mod args;
+mod background;
 mod child;
 mod config;
 mod doctor;
@@ -81,7 +82,15 @@ fn perform(cli: &Cli, printer: &Printer) -> Result<u8, Failure> {
             Err(Failure::usage(text).with_hint("--data names the folder of one that was stopped"))
         }
         Verb::Export(args) => verb::export::export(args, printer),
-        Verb::Serve(args) => block_on(verb::serve::serve(args, printer)),
+        Verb::Serve(args) if args.detach => {
+            verb::detach::detach(args, &verb::serve::local(args)?, printer)
+        }
+        Verb::Serve(args) => {
+            if args.background {
+                background::begin()?;
+            }
+            block_on(verb::serve::serve(args, printer))
+        }
         verb => {
             let url = config::server(cli.global.server.as_deref(), printer)?;
             block_on(ask(verb, url, printer))

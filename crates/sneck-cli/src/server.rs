@@ -15,7 +15,8 @@ impl ServerUrl {
     /// password for a host name, and name it.
     pub(crate) fn new(url: &str) -> Result<Self, Failure> {
         let (_, after) = split(url);
-        match after.contains('@') {
+        // What has no hosts has no credentials, and an '@' in a path is that.
+        match url.contains("://") && after.contains('@') {
             false => Ok(ServerUrl(url.to_owned())),
             true => Err(Failure::usage("the server's URL has an '@' behind its hosts").with_hint(
                 "write %40 for '@', %2F for '/' and %3F for '?' where they are no separators",
@@ -33,9 +34,18 @@ impl ServerUrl {
         self.0.split_once(':').map_or("", |(scheme, _)| scheme)
     }
 
+    /// The same store by another name, with the same options.
+    #[must_use]
+    pub(crate) fn at(&self, name: &str) -> Self {
+        match self.0.split_once('?') {
+            Some((_, options)) => ServerUrl(format!("{name}?{options}")),
+            None => ServerUrl(name.to_owned()),
+        }
+    }
+
     /// Whether it holds credentials.
     pub(crate) fn has_credentials(&self) -> bool {
-        split(&self.0).0.contains('@')
+        self.0.contains("://") && split(&self.0).0.contains('@')
     }
 
     /// A URL of the same store that holds no credentials.

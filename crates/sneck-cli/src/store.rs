@@ -3,6 +3,9 @@
 use crate::exit;
 use crate::failure::Failure;
 use crate::server::ServerUrl;
+use crate::verb::detach::own_program;
+use sneck::embedded::{self, EmbeddedUrl};
+use sneck::local::Local;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
 use sneck::{Caller, Locks, Name};
 use std::ffi::OsStr;
@@ -28,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// For a URL that can never work, and when the store cannot be reached or refuses us.
-    pub(crate) async fn open(url: ServerUrl, command: String) -> Result<Self, Failure> {
+    pub(crate) async fn open(mut url: ServerUrl, command: String) -> Result<Self, Failure> {
         let mut zookeeper = None;
         let locks = match url.scheme() {
             scheme if ZooKeeperUrl::is_scheme(scheme) => {
@@ -37,11 +40,24 @@ impl Store {
                 zookeeper = Some(backend.clone());
                 Locks::on(Arc::new(backend))
             }
+            scheme if Local::is_scheme(scheme) => {
+                let local = local(&url)?;
+                let here = local.url();
+                let backend = local.connect().await?;
+                zookeeper = Some(backend.clone());
+                // The command may have another idea of where the folder is.
+                url = url.at(&here);
+                Locks::on(Arc::new(backend))
+            }
+            "embedded" => {
+                let backend = embedded::open(EmbeddedUrl::parse(url.secret())?).await?;
+                zookeeper = Some(backend.clone());
+                Locks::on(Arc::new(backend))
+            }
             // Every process would have locks of its own, which excludes nobody.
             "memory" => {
-                return Err(Failure::usage("memory: is for the threads of one process").with_hint(
-                    "use a store that all processes can reach, such as zk://HOST:2181",
-                ));
+                return Err(Failure::usage("memory: is for the threads of one process")
+                    .with_hint("use a store that all processes can reach, such as local:"));
             }
             _ => sneck::connect(url.secret()).await.map_err(|error| {
                 Failure::from(error).with_hint("a server's URL looks like zk://HOST:2181")
@@ -89,6 +105,14 @@ impl Store {
         let _ = tokio::time::timeout(limit, self.locks.close()).await;
         result
     }
+}
+
+/// The server that the processes of this user share, which is this very program if it has to be started.
+///
+/// # Errors
+/// For a URL that can never work.
+pub(crate) fn local(url: &ServerUrl) -> Result<Local, Failure> {
+    Ok(Local::parse(url.secret())?.with_program(own_program()))
 }
 
 /// The name of a lock, from the command line.

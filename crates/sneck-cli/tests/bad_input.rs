@@ -84,8 +84,8 @@ fn bad_urls_are_refused() {
     }
     assert_fails(&done(sneck("zk://h?acl=creator", ["ls"])), 64, "needs credentials");
     let none = done(bare(["run", "a", "--", "true"]));
-    assert_fails(&none, 64, "no server is named");
-    assert!(none.stderr.contains("hint: use --server"), "{none:?}");
+    assert_fails(&none, 77, "/dev/null/sneck");
+    assert!(none.stderr.contains("hint: name a folder of your own"), "{none:?}");
 }
 
 /// A listener that answers everybody in its own way.

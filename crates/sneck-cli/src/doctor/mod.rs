@@ -2,5 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod ensemble;
+pub(crate) mod local;
 pub(crate) mod server;
 mod srvr;

@@ -21,9 +21,15 @@ pub(crate) async fn examine(server: Server, options: SessionOptions) -> Vec<Chec
 
 async fn examine_all(server: &Server, options: SessionOptions) -> Vec<Check> {
     let mut checks = vec![resolve(server, options.connect_timeout).await];
-    if checks[0].verdict == Verdict::Failure {
-        return checks;
+    if checks[0].verdict != Verdict::Failure {
+        checks.extend(talk(server, options).await);
     }
+    checks
+}
+
+/// Examines a server whose address is known.
+pub(super) async fn talk(server: &Server, options: SessionOptions) -> Vec<Check> {
+    let mut checks = Vec::new();
     let began = Instant::now();
     let connecting = timeout(options.connect_timeout, options.connector.connect(server));
     let mut connection = match connecting.await {

@@ -1,6 +1,7 @@
 //! `sneck serve`: the server for those who have none.
 
 use crate::args::ServeArgs;
+use crate::background::Log;
 use crate::exit;
 use crate::failure::{Failure, told};
 use crate::printer::Printer;
@@ -8,11 +9,13 @@ use crate::signals::Signals;
 use crate::wait::interrupted;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
+use sneck::local::Local;
 use sneck_server::log::OpenError;
 use sneck_server::{Builder, Running, Server, StartError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
@@ -30,9 +33,10 @@ struct Serving {
 /// When the server does not start, or its disk fails.
 pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Failure> {
     let mut signals = Signals::take(&Signals::ENDING)?;
+    let place = Place::new(args)?;
     warn_of_strangers(args, printer);
     allow_many_connections();
-    let builder = builder(args);
+    let builder = builder(args, &place);
     #[cfg(feature = "tls")]
     let builder = match super::serve_tls::tls(&args.tls, printer)? {
         Some(tls) => builder.tls(tls),
@@ -41,9 +45,13 @@ pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Fai
     let server = tokio::select! {
         biased;
         signal = signals.ending() => return Err(interrupted(signal)),
-        server = builder.start() => server.map_err(|error| not_started(&error))?,
+        server = builder.start() => server.map_err(|error| match is_occupied(&error) {
+            // Whoever has started us finds out what to make of that.
+            true if args.background => not_started(&error).with_code(exit::CONFLICT),
+            _ => not_started(&error),
+        })?,
     };
-    let outcome = serve_on(&server, args, &mut signals, printer).await;
+    let outcome = serve_on(&server, args, &place, &mut signals, printer).await;
     let stopped = tokio::select! {
         biased;
         // The disk may take its time, but a second signal means it.
@@ -60,51 +68,133 @@ pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Fai
 async fn serve_on(
     server: &Running,
     args: &ServeArgs,
+    place: &Place,
     signals: &mut Signals,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    tell(server, args, printer)?;
+    // Opened first: whoever has started us is to hear of it if that fails.
+    let log = match &place.local {
+        Some(local) if args.background => Some(Log::open(&local.log())?),
+        _ => None,
+    };
+    tell(server, args, place, printer)?;
+    if let Some(log) = &log {
+        log.take_over()?;
+    }
+    let note = |text: &str| match &log {
+        Some(log) => log.note(text),
+        None => printer.detail(text),
+    };
+    note(concat!("serving, version ", env!("CARGO_PKG_VERSION")));
+    let idle = async {
+        match args.exit_when_idle {
+            Some(length) => server.idle(length).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         biased;
         why = server.failed() => Err(failed(&why)),
-        _ = signals.ending() => {
-            printer.detail("stopping");
+        signal = signals.ending() => {
+            note(&format!("stopping, on signal {}", signal.as_raw()));
+            Ok(())
+        }
+        () = idle => {
+            note("stopping, as there are no sessions");
             Ok(())
         }
     }
 }
 
-fn builder(args: &ServeArgs) -> Builder {
+/// What the server keeps where.
+struct Place {
+    data: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    local: Option<Local>,
+}
+
+impl Place {
+    fn new(args: &ServeArgs) -> Result<Self, Failure> {
+        if args.local.is_none() {
+            return Ok(Place {
+                data: args.data.clone(),
+                socket: args.socket.clone(),
+                local: None,
+            });
+        }
+        let local = local(args)?;
+        local.prepare()?;
+        let (data, socket) = (Some(local.data()), Some(local.socket()));
+        Ok(Place { data, socket, local: Some(local) })
+    }
+}
+
+/// The place of a server for `local:`, as the command line names it.
+pub(crate) fn local(args: &ServeArgs) -> Result<Local, Failure> {
+    Ok(match args.local.iter().flatten().next() {
+        Some(folder) => Local::at(folder)?,
+        None => Local::parse("local:")?,
+    })
+}
+
+fn builder(args: &ServeArgs, place: &Place) -> Builder {
     let mut builder = Server::builder().tick(args.tick);
     for address in &args.listen {
         builder = builder.listen(*address);
     }
-    if let Some(path) = &args.socket {
+    if let Some(path) = &place.socket {
         builder = builder.socket(path);
     }
-    match &args.data {
+    if place.local.is_some() {
+        builder = builder.session_timeouts(LOCAL_TIMEOUT_MIN, LOCAL_TIMEOUT_MAX);
+    }
+    match &place.data {
         Some(folder) => builder.data(folder),
         None => builder,
     }
 }
 
-fn tell(server: &Running, args: &ServeArgs, printer: &Printer) -> Result<(), Failure> {
+/// On one machine no network makes a session fall silent.
+const LOCAL_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// Nobody has to wait that long for a process that is dead: its end is seen.
+const LOCAL_TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
+
+/// Whether somebody else has the folder or the socket, and not for good, perhaps.
+fn is_occupied(error: &StartError) -> bool {
+    match error {
+        StartError::Data(OpenError::InUse { .. }) => true,
+        StartError::Listen { on, source } => {
+            on.parse::<SocketAddr>().is_err() && source.kind() == io::ErrorKind::AddrInUse
+        }
+        _ => false,
+    }
+}
+
+fn tell(
+    server: &Running,
+    args: &ServeArgs,
+    place: &Place,
+    printer: &Printer,
+) -> Result<(), Failure> {
     let text = |path: &Path| path.display().to_string();
     let socket = server.socket().map(text);
     let addresses = server.addresses().iter().map(SocketAddr::to_string);
     let places: Vec<String> = addresses.chain(socket.clone()).collect();
     printer.detail(&format!("listening on {}", places.join(" and ")));
-    match &args.data {
+    match &place.data {
         Some(folder) => printer.detail(&format!("keeping everything in {}", folder.display())),
         None => printer.say("in memory only: when this ends, every lock is forgotten (see --data)"),
     }
-    let url = url(args.speaks_tls(), server.addresses());
+    let url = match &place.local {
+        Some(local) => local.url(),
+        None => url(args.speaks_tls(), server.addresses()),
+    };
     match args.json {
         true => printer.json(&Serving {
             url,
             addresses: server.addresses().to_vec(),
             socket,
-            data: args.data.as_deref().map(text),
+            data: place.data.as_deref().map(text),
             pid: std::process::id(),
         }),
         false => printer.data(&url),
@@ -171,6 +261,7 @@ fn hint(error: &StartError) -> Option<&'static str> {
             }
             (Ok(_), io::ErrorKind::AddrNotAvailable) => "no interface of this machine has it",
             (Ok(_), io::ErrorKind::PermissionDenied) => "only root may have a port below 1024",
+            (Err(_), io::ErrorKind::AddrInUse) => "clients can share the server that is there",
             (Err(_), io::ErrorKind::PermissionDenied) => {
                 "a socket belongs into a folder of your own, with mode 700"
             }

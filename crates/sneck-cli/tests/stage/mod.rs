@@ -54,6 +54,8 @@ pub(crate) fn bare<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Comman
     command.args(["--default-signal", "--", env!("CARGO_BIN_EXE_sneck")]);
     command.args(args);
     command.env_remove("SNECK_SERVER").env_remove("SNECK_CONFIG");
+    // A folder that nobody can make, not even root.
+    command.env("SNECK_LOCAL_DIR", "/dev/null/sneck");
     command.env("XDG_CONFIG_HOME", "/nonexistent").env("USER", "tester");
     command.stdin(Stdio::null());
     command
