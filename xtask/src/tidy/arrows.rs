@@ -5,10 +5,11 @@ use serde_json::Value;
 use crate::workspace::cargo;
 
 /// For each crate, those it may use. A crate that is not named here may not be in the workspace.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("sneck-core", &[]),
     ("sneck-wire", &[]),
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
+    ("sneck-cassandra", &["sneck-core"]),
     ("sneck-server", &["sneck-wire"]),
     ("sneck", &["sneck-core", "sneck-zookeeper"]),
     ("sneck-cli", &["sneck", "sneck-server"]),
