@@ -7,7 +7,8 @@ use std::time::Duration;
 #[non_exhaustive]
 pub struct Limits {
     /// The longest frame to accept, in bytes. What a peer announces is never reserved: memory is
-    /// taken for the bytes that have come.
+    /// taken for the bytes that have come. A server with a data folder does not start with more than
+    /// 4 MiB.
     pub frame_bytes_max: usize,
     /// Open connections in all. Those above are closed at once.
     pub connections_max: usize,

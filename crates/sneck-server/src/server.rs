@@ -31,6 +31,10 @@ use crate::start_error::StartError;
 /// Bytes that may be under way in each direction of a connection within the process.
 const IN_PROCESS_BYTES: usize = 256 * 1_024;
 
+/// The longest frames of a server with a data folder: the largest transaction that one of them can ask
+/// for has to fit into a segment of the log, of which it may take a ninth.
+const FRAME_BYTES_DURABLE_MAX: usize = 4 << 20;
+
 /// Bytes of log that are not in a snapshot before there is a new one.
 const COMPACT_BYTES: u64 = 64 << 20;
 
@@ -55,8 +59,6 @@ pub struct Builder {
     durability: Durability,
 }
 
-/// The server. There is nothing to it before it runs: see [`Server::builder`].
-#[derive(Debug, Clone, Copy)]
 /// Where everything is kept.
 #[derive(Debug, Clone)]
 enum Data {
@@ -64,6 +66,8 @@ enum Data {
     Folder(Folder),
 }
 
+/// The server. There is nothing to it before it runs: see [`Server::builder`].
+#[derive(Debug, Clone, Copy)]
 pub struct Server;
 
 impl Server {
@@ -224,6 +228,10 @@ impl Builder {
     }
 
     async fn start_with(self, mut contents: Contents) -> Result<Running, StartError> {
+        if self.has_data() && self.limits.frame_bytes_max > FRAME_BYTES_DURABLE_MAX {
+            let (bytes, bytes_max) = (self.limits.frame_bytes_max, FRAME_BYTES_DURABLE_MAX);
+            return Err(StartError::FrameTooLarge { bytes, bytes_max });
+        }
         let mut listeners = Vec::new();
         for address in &self.addresses {
             let failed = |source| StartError::Listen { on: address.to_string(), source };
@@ -311,6 +319,7 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
     thread: Option<thread::JoinHandle<Option<Contents>>>,
     end: watch::Receiver<Option<Result<(), String>>>,
+    sessions: watch::Receiver<usize>,
 }
 
 impl Running {
@@ -332,31 +341,15 @@ impl Running {
 
     /// A way in from within the process. It can be cloned and kept; it does not keep the server.
     pub fn in_process(&self) -> InProcess {
-    sessions: watch::Receiver<usize>,
         InProcess { door: self.door.clone() }
     }
 
-    /// Stops the server and breaks all connections. Sessions go on in what is left, which is `None`
-    /// only if the server had failed.
-    pub async fn stop(mut self) -> Option<Remains> {
-        for task in self.tasks.drain(..) {
-            task.abort();
-            // Its address is free again only once the task is gone; that it was aborted is known.
-            let _ = task.await;
-        }
-        self.door.say(Message::Stop).await;
-        let thread = self.thread.take()?;
-        // The thread ends soon, but it must not be waited for on a thread of the runtime.
-        let joined = tokio::task::spawn_blocking(|| thread.join()).await;
-        joined.ok()?.ok()?.map(Remains)
+    /// Whether it has ended by a defect of its own, rather than by its disk.
+    pub fn has_panicked(&self) -> bool {
+        // Its thread is gone, and has not said how it ended.
+        self.end.has_changed().is_err() && self.end.borrow().is_none()
     }
 
-    /// Waits until the server has ended by itself, and says why: the disk has failed it. What it had
-    /// not acknowledged by then may be on the disk or not.
-    pub async fn failed(&self) -> String {
-        let mut end = self.end.clone();
-        let ended = end.wait_for(|end| matches!(end, Some(Err(_)))).await;
-        match ended.as_deref() {
     /// Waits until there has been no session for this long, and none is.
     pub async fn idle(&self, length: Duration) {
         let mut sessions = self.sessions.clone();
@@ -371,6 +364,29 @@ impl Running {
         }
     }
 
+    /// Stops the server and breaks all connections. Sessions go on in what is left, which is `None`
+    /// only if the server had failed.
+    pub async fn stop(mut self) -> Option<Remains> {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Its address is free again only once the task is gone; that it was aborted is known.
+            let _ = task.await;
+        }
+        // Before the data folder is free: the next server may begin at once, with a socket of its own.
+        drop(self.socket.take());
+        self.door.say(Message::Stop).await;
+        let thread = self.thread.take()?;
+        // The thread ends soon, but it must not be waited for on a thread of the runtime.
+        let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+        joined.ok()?.ok()?.map(Remains)
+    }
+
+    /// Waits until the server has ended by itself, and says why: the disk has failed it. What it had
+    /// not acknowledged by then may be on the disk or not.
+    pub async fn failed(&self) -> String {
+        let mut end = self.end.clone();
+        let ended = end.wait_for(|end| matches!(end, Some(Err(_)))).await;
+        match ended.as_deref() {
             Ok(Some(Err(failure))) => failure.clone(),
             // Its thread is gone without having said anything.
             _ => "the server has panicked".to_owned(),
@@ -379,8 +395,6 @@ impl Running {
 
     /// Ends a session, as if its time were over, and returns when it has ended.
     pub async fn expire_session(&self, id: i64) {
-        // Before the data folder is free: the next server may begin at once, with a socket of its own.
-        drop(self.socket.take());
         self.settle(Input::Expire { session: id }).await;
     }
 
@@ -414,6 +428,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
+        drop(self.socket.take());
         // Without room for the message nobody is told; the thread then ends once the last
         // connection has.
         if self.thread.is_some() {
@@ -435,7 +450,6 @@ pub struct InProcess {
     door: Door,
 }
 
-        drop(self.socket.take());
 impl InProcess {
     /// Opens a connection. If the server has stopped, the other end hangs up at once.
     ///
@@ -494,4 +508,44 @@ async fn tick(door: Door, tick: Duration) {
 
 fn wire_ms(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_that_could_not_be_written_down_are_refused_with_a_folder_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut limits = Limits::default();
+        limits.frame_bytes_max = FRAME_BYTES_DURABLE_MAX + 1;
+        let error = Server::builder().limits(limits.clone()).data(&data).start().await.unwrap_err();
+        assert!(error.to_string().contains("4194304"), "{error}");
+        assert!(!data.exists());
+        Server::builder().limits(limits.clone()).start().await.unwrap().stop().await.unwrap();
+        limits.frame_bytes_max = FRAME_BYTES_DURABLE_MAX;
+        let builder = Server::builder().limits(limits).data(&data);
+        let largest = u64::try_from(builder.limits.txn_bytes_max()).unwrap();
+        assert!(builder.log_options().segment_bytes >= 9 * largest && 9 * largest <= 64 << 20);
+        builder.start().await.unwrap().stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_core_that_panics_is_told_from_a_disk_that_fails() {
+        let mut server = Server::builder().start().await.unwrap();
+        assert!(!server.has_panicked());
+        // As a thread leaves it that has unwound.
+        let (never_told, end) = watch::channel(None);
+        server.end = end;
+        drop(never_told);
+        assert!(server.has_panicked());
+        assert!(server.failed().await.contains("panicked"));
+        let (told, end) = watch::channel(None);
+        server.end = end;
+        told.send_replace(Some(Err("the disk is full".to_owned())));
+        drop(told);
+        assert!(!server.has_panicked());
+        assert_eq!(server.failed().await, "the disk is full");
+    }
 }

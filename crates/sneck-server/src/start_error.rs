@@ -19,6 +19,13 @@ pub enum StartError {
     },
     /// The data folder cannot be used.
     Data(OpenError),
+    /// Frames are allowed that could ask for more than can be written down.
+    FrameTooLarge {
+        /// What [`Limits::frame_bytes_max`](crate::Limits::frame_bytes_max) says.
+        bytes: usize,
+        /// The most it can say where there is a data folder.
+        bytes_max: usize,
+    },
     /// A thread cannot be had.
     Thread(io::Error),
 }
@@ -35,6 +42,10 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen { on, .. } => write!(f, "cannot listen on {on}"),
             Self::Data(error) => error.fmt(f),
+            Self::FrameTooLarge { bytes, bytes_max } => write!(
+                f,
+                "frames of {bytes} bytes are allowed, and with a data folder {bytes_max} are possible"
+            ),
             Self::Thread(_) => f.write_str("cannot start a thread"),
         }
     }
@@ -45,6 +56,7 @@ impl Error for StartError {
         match self {
             Self::Listen { source, .. } | Self::Thread(source) => Some(source),
             Self::Data(error) => error.source(),
+            Self::FrameTooLarge { .. } => None,
         }
     }
 }

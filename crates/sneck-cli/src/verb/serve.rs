@@ -94,7 +94,10 @@ async fn serve_on(
     };
     tokio::select! {
         biased;
-        why = server.failed() => Err(failed(&why)),
+        why = server.failed() => Err(match server.has_panicked() {
+            true => Failure::system("the server cannot go on", why),
+            false => failed(&why),
+        }),
         signal = signals.ending() => {
             note(&format!("stopping, on signal {}", signal.as_raw()));
             Ok(())
