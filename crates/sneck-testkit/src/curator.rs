@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::jars::{Jars, first_error, java_folder, lock, remove, require, target_folder};
-use crate::peer::PeerProcess;
+use crate::peer::{CONNECTED, PeerProcess};
 use crate::skip::StartError;
 
 /// The peer's name in skips and in `SNECK_REQUIRE`.
@@ -55,7 +55,7 @@ impl Peer {
             connect_string.into(),
             timeout_ms.into(),
         ];
-        PeerProcess::start("Curator", "java".into(), args).await.map(Peer)
+        PeerProcess::start("Curator", "java".into(), args, CONNECTED).await.map(Peer)
     }
 
     /// Takes the lock, and returns when it is held.

@@ -14,8 +14,8 @@ use crate::skip::StartError;
 /// Far more than any answer takes that comes at all.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
 
-/// What a peer says once it has a session.
-const CONNECTED: &str = "state CONNECTED";
+/// What the peers of this crate say once they have a session.
+pub(crate) const CONNECTED: &str = "state CONNECTED";
 
 /// A running program; killed when dropped. A command is a line of words that begins with a verb and a
 /// path, and so is an answer, which repeats the path; `error PATH REASON` answers what fails.
@@ -32,7 +32,8 @@ pub(crate) struct PeerProcess {
 }
 
 impl PeerProcess {
-    /// Starts the program and returns when it has a session.
+    /// Starts the program and returns when it has a session, which it tells by a line that begins with
+    /// `greeting`.
     ///
     /// # Errors
     ///
@@ -41,6 +42,7 @@ impl PeerProcess {
         name: &'static str,
         program: OsString,
         args: impl IntoIterator<Item = OsString>,
+        greeting: &str,
     ) -> Result<PeerProcess, StartError> {
         let janitor = Janitor::new(&format!("sneck-{}-", name.to_lowercase()))?;
         let log = janitor.folder().join("log");
@@ -57,7 +59,7 @@ impl PeerProcess {
         })?;
         let unread = Vec::new();
         let mut peer = PeerProcess { name, process, stdin, lines, unread, janitor };
-        peer.answer(CONNECTED).await.map_err(StartError::Failed)?;
+        peer.answer(greeting).await.map_err(StartError::Failed)?;
         Ok(peer)
     }
 
@@ -89,6 +91,19 @@ impl PeerProcess {
     /// As [`PeerProcess::expect`].
     pub(crate) async fn expect_either(&mut self, one: &str, other: &str) -> String {
         match self.answer_of(&[one, other]).await {
+            Ok(line) => line,
+            Err(reason) => panic!("{reason}"),
+        }
+    }
+
+    /// Takes the oldest line that begins with these letters, be they a whole word or not.
+    ///
+    /// # Panics
+    ///
+    /// With the program's log, when none comes.
+    pub(crate) async fn expect_starting(&mut self, letters: &str) -> String {
+        let fits = |line: &str| line.starts_with(letters).then_some(Ok(()));
+        match self.first(letters, fits).await {
             Ok(line) => line,
             Err(reason) => panic!("{reason}"),
         }
@@ -149,25 +164,38 @@ impl PeerProcess {
     /// Takes the oldest line that begins with one of these, or that tells an error about the path,
     /// which is the same in all of them.
     async fn answer_of(&mut self, beginnings: &[&str]) -> Result<String, String> {
-        let name = self.name;
         let path = beginnings[0].split(' ').nth(1).unwrap_or_default();
         let error = format!("error {path}");
+        let answers = |line: &str| {
+            let good = beginnings.iter().any(|beginning| begins(line, beginning));
+            good.then_some(Ok(())).or_else(|| begins(line, &error).then_some(Err(())))
+        };
+        self.first(beginnings[0], answers).await
+    }
+
+    /// Takes the oldest line that is an answer, a good one or a bad one; `wanted` is for messages.
+    async fn first(
+        &mut self,
+        wanted: &str,
+        answers: impl Fn(&str) -> Option<Result<(), ()>>,
+    ) -> Result<String, String> {
+        let name = self.name;
         let give_up = Instant::now() + ANSWER_MAX;
         loop {
-            let answers = |line: &str| beginnings.iter().any(|beginning| begins(line, beginning));
-            let fits = |line: &String| answers(line) || begins(line, &error);
-            if let Some(at) = self.unread.iter().position(fits) {
+            let found = self.unread.iter().enumerate();
+            let found = found.filter_map(|(at, line)| Some((at, answers(line)?))).next();
+            if let Some((at, verdict)) = found {
                 let line = self.unread.remove(at);
-                if answers(&line) {
-                    return Ok(line);
-                }
-                return Err(format!("{name} says `{line}`:\n{}", self.log()));
+                return match verdict {
+                    Ok(()) => Ok(line),
+                    Err(()) => Err(format!("{name} says `{line}`:\n{}", self.log())),
+                };
             }
             let left = give_up.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, self.lines.recv()).await {
                 Ok(Some(line)) => self.unread.push(line),
                 Ok(None) => return Err(format!("{name} ended:\n{}", self.log())),
-                Err(_) => return Err(format!("no `{}` came:\n{}", beginnings[0], self.log())),
+                Err(_) => return Err(format!("no `{wanted}` came:\n{}", self.log())),
             }
         }
     }

@@ -18,12 +18,14 @@ mod four_letter;
 mod launch;
 mod link;
 mod shared;
+mod shell;
 mod snapshot;
 pub mod tls;
 
 pub use builder::{Builder, Certificate};
 pub use ensemble::Ensemble;
 pub use shared::{ENSEMBLE_VARIABLE, prepare, shared, shared_builder, shared_ensemble};
+pub use shell::Shell;
 
 use crate::jars::Jars;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::BACKEND;
-use crate::peer::PeerProcess;
+use crate::peer::{CONNECTED, PeerProcess};
 use crate::python::{interpreter, python_folder};
 use crate::skip::StartError;
 
@@ -52,7 +52,7 @@ impl Peer {
             session_timeout.as_secs_f64().to_string().into(),
             identifier.into(),
         ];
-        PeerProcess::start("kazoo", python.into(), args).await.map(Peer)
+        PeerProcess::start("kazoo", python.into(), args, CONNECTED).await.map(Peer)
     }
 
     /// Takes a path, and returns when it is held.
