@@ -128,6 +128,12 @@ impl PermitSeat {
         }
     }
 
+    /// Whether there are permits for us, to be taken next.
+    #[cfg(test)]
+    fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::First { ready: Some(_) })
+    }
+
     /// The node whose children are the line.
     pub(crate) fn line(&self) -> &str {
         self.place.dir()
@@ -587,3 +593,7 @@ fn foreign(dir: &str, child: &str) -> Error {
          rename one, or choose foreign=ignore",
     )
 }
+
+#[cfg(test)]
+#[path = "permit_tests.rs"]
+mod tests;

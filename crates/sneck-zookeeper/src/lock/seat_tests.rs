@@ -4,6 +4,8 @@
 mod histories;
 #[path = "seat_tests/model.rs"]
 mod model;
+#[path = "seat_tests/readers.rs"]
+mod readers;
 
 use super::*;
 use model::{Client, Fate, LOST, OVER, OVER_UNSENT, Server, in_line};

@@ -21,12 +21,15 @@ enum Op {
     Rob(usize),
     /// The servers delete a lock's node that nobody is in.
     Reap,
+    /// From now on this actor makes a reader of the writer that it is, if it holds the lock.
+    Downgrade(usize),
 }
 
 struct Actor {
     client: Client,
     life: u128,
     leaving: bool,
+    downgrading: bool,
     /// Its place was taken away, so that it may believe for a while in what is no more.
     robbed: bool,
     held: Option<Token>,
@@ -35,23 +38,35 @@ struct Actor {
 }
 
 impl Actor {
-    fn new(life: u128) -> Self {
-        let client = Client::new(life);
-        Actor { client, life, leaving: false, robbed: false, held: None, watched: None }
+    fn new(life: u128, mode: Mode) -> Self {
+        let client = Client::with_mode(life, mode, ForeignPolicy::Refuse);
+        let (leaving, downgrading, robbed) = (false, false, false);
+        Actor { client, life, leaving, downgrading, robbed, held: None, watched: None }
+    }
+
+    /// Whether it holds the lock alone, by what is there on the server.
+    fn is_alone(&self, server: &Server) -> bool {
+        let is_reader = |node: &String| node.contains("__READ__");
+        self.held.is_some() && !self.client.nodes(server).iter().any(is_reader)
     }
 }
 
 struct World {
     server: Server,
     actors: Vec<Actor>,
+    /// How each actor asks, in each of its lives.
+    modes: [Mode; ACTORS],
     lives: u128,
+    /// The largest token granted, and the largest granted to one alone.
     last_token: Option<Token>,
+    last_alone: Option<Token>,
 }
 
 impl World {
-    fn new() -> Self {
-        let actors = (1..=ACTORS as u128).map(Actor::new).collect();
-        World { server: Server::empty(), actors, lives: ACTORS as u128, last_token: None }
+    fn new(modes: [Mode; ACTORS]) -> Self {
+        let actors = (1..).zip(modes).map(|(life, mode)| Actor::new(life, mode)).collect();
+        let (server, lives) = (Server::empty(), ACTORS as u128);
+        World { server, actors, modes, lives, last_token: None, last_alone: None }
     }
 
     fn run(&mut self, op: &Op) {
@@ -59,18 +74,22 @@ impl World {
             Op::Step(who, fate) => self.step(*who, fate.clone()),
             Op::Leave(who) => {
                 let actor = &mut self.actors[*who];
-                (actor.leaving, actor.held) = (true, None);
+                (actor.leaving, actor.held, actor.downgrading) = (true, None, false);
             }
             Op::Wake(who) => self.wake(*who),
             Op::Doubt(who) => self.actors[*who].client.seat.own_doubtful(),
             Op::Rob(who) => {
                 let actor = &mut self.actors[*who];
                 for child in actor.client.nodes(&self.server) {
-                    (actor.robbed, actor.held) = (true, None);
+                    (actor.robbed, actor.held, actor.downgrading) = (true, None, false);
                     self.server.delete(&child);
                 }
             }
             Op::Reap => self.server.reap(),
+            Op::Downgrade(who) => {
+                let actor = &mut self.actors[*who];
+                actor.downgrading |= actor.held.is_some() && self.modes[*who] == Mode::Write;
+            }
         }
         self.check();
     }
@@ -99,6 +118,21 @@ impl World {
             }
             return;
         }
+        if actor.downgrading && !actor.robbed {
+            match actor.client.seat.next_downgrade() {
+                Ok(Some(step)) => {
+                    if let Some(done) = actor.client.perform(&mut self.server, step, fate) {
+                        assert!(done.is_ok(), "{done:?}");
+                    }
+                }
+                Ok(None) => {
+                    assert!(!actor.is_alone(&self.server));
+                    actor.downgrading = false;
+                }
+                Err(error) => panic!("it holds the lock: {error:?}"),
+            }
+            return;
+        }
         let spot = match actor.client.seat.next() {
             Next::Done(spot) => Some(spot),
             Next::Do(step) => {
@@ -120,8 +154,15 @@ impl World {
             Some(Spot::Held(token)) => {
                 actor.watched = None;
                 if actor.held.is_none() && !actor.robbed {
-                    assert!(Some(token) > self.last_token, "tokens rise");
-                    (actor.held, self.last_token) = (Some(token), Some(token));
+                    // Those who hold it together may learn of it in any order.
+                    let alone = self.modes[who] != Mode::Shared;
+                    let before = if alone { self.last_token } else { self.last_alone };
+                    assert!(Some(token) > before, "tokens rise");
+                    actor.held = Some(token);
+                    self.last_token = self.last_token.max(Some(token));
+                    if alone {
+                        self.last_alone = Some(token);
+                    }
                 }
                 assert!(actor.robbed || actor.held == Some(token), "a token is for life");
             }
@@ -138,7 +179,7 @@ impl World {
 
     fn reborn(&mut self, who: usize) {
         self.lives += 1;
-        self.actors[who] = Actor::new(self.lives);
+        self.actors[who] = Actor::new(self.lives, self.modes[who]);
     }
 
     fn check(&self) {
@@ -148,7 +189,8 @@ impl World {
             .filter(|actor| actor.held.is_some())
             .map(|actor| actor.life)
             .collect();
-        assert!(holders.len() <= 1, "{holders:?} hold at the same time");
+        let alone = self.actors.iter().filter(|actor| actor.is_alone(&self.server)).count();
+        assert!(alone == 0 || holders.len() == 1, "{holders:?} hold at the same time");
         let known = |child: &String| {
             self.actors.iter().any(|actor| child.starts_with(&actor.client.seat.mark))
         };
@@ -165,7 +207,7 @@ impl World {
             }
             let holder = self.actors.iter_mut().find(|actor| actor.held.is_some());
             let Some(holder) = holder else { panic!("nobody is first in {:?}", self.server) };
-            (holder.leaving, holder.held) = (true, None);
+            (holder.leaving, holder.held, holder.downgrading) = (true, None, false);
         }
         for who in 0..ACTORS {
             self.settle(who);
@@ -212,7 +254,16 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => who().prop_map(Op::Doubt),
         1 => who().prop_map(Op::Rob),
         1 => Just(Op::Reap),
+        3 => who().prop_map(Op::Downgrade),
     ]
+}
+
+fn run(modes: [Mode; ACTORS], ops: &[Op]) {
+    let mut world = World::new(modes);
+    for op in ops {
+        world.run(op);
+    }
+    world.come_to_rest();
 }
 
 proptest! {
@@ -222,10 +273,14 @@ proptest! {
     fn no_history_lets_two_in_or_leaves_anything_behind(
         ops in prop::collection::vec(any_op(), 0..200),
     ) {
-        let mut world = World::new();
-        for op in &ops {
-            world.run(op);
-        }
-        world.come_to_rest();
+        run([Mode::Exclusive; ACTORS], &ops);
+    }
+
+    #[test]
+    fn no_history_lets_anybody_in_beside_a_writer(
+        ops in prop::collection::vec(any_op(), 0..200),
+        writers in prop::array::uniform4(any::<bool>()),
+    ) {
+        run(writers.map(|writer| if writer { Mode::Write } else { Mode::Shared }), &ops);
     }
 }
