@@ -1,10 +1,11 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask differential`, `cargo xtask tidy`.
+//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
 mod bench;
 mod differential;
+mod fuzz;
 mod kazoo;
 mod servers;
 mod talk;
@@ -32,10 +33,12 @@ enum Verb {
     Servers(servers::Arguments),
     /// Measure what a lock costs on a real ZooKeeper, beside a bare socket.
     Bench(bench::Arguments),
-    /// Run kazoo's own suite against sneck's server.
-    Kazoo,
     /// Compare sneck's server with Apache ZooKeeper, operation by operation, for as long as wanted.
     Differential(differential::Arguments),
+    /// Give everything that reads bytes of others what nobody should send, for as long as wanted.
+    Fuzz(fuzz::Arguments),
+    /// Run kazoo's own suite against sneck's server.
+    Kazoo,
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
     Tidy,
 }
@@ -46,8 +49,9 @@ async fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments).await,
         Verb::Servers(arguments) => servers::run(&arguments).await,
         Verb::Bench(arguments) => bench::run(&arguments),
-        Verb::Kazoo => kazoo::run(),
         Verb::Differential(arguments) => differential::run(&arguments),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Kazoo => kazoo::run(),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -35,6 +35,9 @@ mod core;
 mod departure;
 mod engine;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod limits;
 pub mod log;

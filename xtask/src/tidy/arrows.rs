@@ -5,17 +5,22 @@ use serde_json::Value;
 use crate::workspace::cargo;
 
 /// For each crate, those it may use. A crate that is not named here may not be in the workspace.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("sneck-core", &[]),
     ("sneck-wire", &[]),
     ("sneck-zookeeper", &["sneck-core", "sneck-wire"]),
+    ("sneck-redis", &["sneck-core"]),
     ("sneck-cassandra", &["sneck-core"]),
     ("sneck-server", &["sneck-wire"]),
-    ("sneck", &["sneck-core", "sneck-zookeeper"]),
+    ("sneck", &["sneck-core", "sneck-cassandra", "sneck-zookeeper", "sneck-server", "sneck-redis"]),
     ("sneck-cli", &["sneck", "sneck-server"]),
     ("sneck-testkit", &["sneck-core", "sneck-wire"]),
     ("sneck-e2e", &["sneck", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
-    ("sneck-bench", &["sneck", "sneck-server", "sneck-zookeeper", "sneck-testkit", "sneck-wire", "sneck-core"]),
+    (
+        "sneck-bench",
+        &["sneck", "sneck-zookeeper", "sneck-server", "sneck-testkit", "sneck-wire", "sneck-core"],
+    ),
+    ("sneck-fuzz", &["sneck-server", "sneck-wire", "sneck-zookeeper"]),
     ("xtask", &["sneck-testkit"]),
 ];
 

@@ -36,6 +36,8 @@ mod chain;
 mod disk;
 mod error;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod options;
 mod recovery;
 mod sealed;

@@ -21,3 +21,11 @@ pub use export::{ExportError, Exported, export, seed};
 pub use image::{CONTAINER_OWNER, Image, NodeRecord, SessionRecord, TTL_OWNER_BYTE};
 pub use restore::{Replica, Restored, restore};
 pub use snapshots::{Loaded, Snapshots};
+
+/// The checksum that a snapshot of these bytes ends with.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn adler32_of(bytes: &[u8]) -> u32 {
+    let mut sum = adler32::Adler32::new();
+    sum.update(bytes);
+    sum.value()
+}
