@@ -106,6 +106,45 @@ impl Peer {
         self.0.expect(&format!("counted {path}")).await;
     }
 
+    /// Gets in line to `read` or to `write`, and does not wait.
+    pub fn begin(&mut self, read_or_write: &str, path: &str) {
+        self.0.say(&format!("{read_or_write} {path}"));
+    }
+
+    /// Ends what was begun with `read` or `write`.
+    pub async fn end(&mut self, read_or_write: &str, path: &str) {
+        self.0.say(&format!("un{read_or_write} {path}"));
+        self.0.expect(&format!("free {path}")).await;
+    }
+
+    /// Asks for permits of a semaphore that has so many, and does not wait.
+    pub fn begin_permits(&mut self, path: &str, take: u32, of: u32) {
+        self.0.say(&format!("permits {path} {take} {of}"));
+    }
+
+    /// Gives back all permits of the semaphore.
+    pub async fn give_back(&mut self, path: &str) {
+        self.0.say(&format!("return {path}"));
+        self.0.expect(&format!("free {path}")).await;
+    }
+
+    /// Takes the lock and listens for requests to let go.
+    pub async fn lock_revocably(&mut self, path: &str) {
+        self.0.say(&format!("revocable {path}"));
+        self.held(path).await;
+    }
+
+    /// Returns when somebody has asked for the lock.
+    pub async fn asked(&mut self, path: &str) {
+        self.0.expect(&format!("asked {path}")).await;
+    }
+
+    /// Asks the holder, whose node this is, to let go.
+    pub async fn revoke(&mut self, path: &str, node: &str) {
+        self.0.say(&format!("revoke {path} {node}"));
+        self.0.expect(&format!("revoked {path}")).await;
+    }
+
     /// Closes the session, and with it gives up every lock.
     pub async fn exit(self) {
         self.0.exit().await;

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,6 +17,10 @@ import java.util.concurrent.Executors;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
+import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
+import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
+import org.apache.curator.framework.recipes.locks.Lease;
+import org.apache.curator.framework.recipes.locks.Revoker;
 import org.apache.curator.retry.RetryForever;
 
 /**
@@ -24,7 +29,10 @@ import org.apache.curator.retry.RetryForever;
  * <p>Arguments: connect string, session timeout in ms. A command is a line of words; so is an answer, which repeats the
  * path. {@code lock PATH} is answered {@code held PATH} once it is; {@code unlock PATH}: {@code free PATH};
  * {@code queue PATH}: {@code queue PATH NODE...}; {@code count PATH FILE N}: {@code counted PATH N} after N times of
- * locking, adding one to the number in FILE, and unlocking. {@code exit} closes the session. A command that fails is
+ * locking, adding one to the number in FILE, and unlocking. {@code read}, {@code write} and {@code permits PATH TAKE OF}
+ * are answered {@code held PATH}, {@code unread}, {@code unwrite} and {@code return}: {@code free PATH}. {@code revocable
+ * PATH} locks, and {@code asked PATH} is said when somebody asks for the lock; {@code revoke PATH NODE} asks the holder:
+ * {@code revoked PATH}. {@code exit} closes the session. A command that fails is
  * answered {@code error PATH REASON}, and a change of the connection is told as {@code state NAME}.
  */
 public final class CuratorPeer {
@@ -33,6 +41,9 @@ public final class CuratorPeer {
 
     private final CuratorFramework client;
     private final Map<String, InterProcessMutex> mutexes = new HashMap<>();
+
+    private final Map<String, InterProcessReadWriteLock> readWriteLocks = new HashMap<>();
+    private final Map<String, Collection<Lease>> leases = new HashMap<>();
 
     /** Curator's mutex belongs to the thread that took it, so each path has one of its own. */
     private final Map<String, ExecutorService> threads = new HashMap<>();
@@ -70,7 +81,7 @@ public final class CuratorPeer {
 
     private void start(String[] words) {
         String path = words[1];
-        if (words[0].equals("queue")) {
+        if (words[0].equals("queue") || words[0].equals("revoke")) {
             // A thread that waits for the lock must not keep the line from being looked at.
             run(words, path);
             return;
@@ -99,9 +110,48 @@ public final class CuratorPeer {
                 return queue(mutex, path);
             case "count":
                 return count(mutex, path, Paths.get(words[2]), Integer.parseInt(words[3]));
+            case "revocable":
+                mutex.makeRevocable(asked -> say("asked " + path));
+                mutex.acquire();
+                return "held " + path;
+            case "revoke":
+                Revoker.attemptRevoke(client, path + "/" + words[2]);
+                return "revoked " + path;
+            case "permits":
+                take(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+                return "held " + path;
+            case "return":
+                for (Lease lease : leases.remove(path)) {
+                    lease.close();
+                }
+                return "free " + path;
             default:
-                throw new IllegalArgumentException("unknown command " + words[0]);
+                return readOrWrite(words[0], readWriteLocks.computeIfAbsent(
+                        path, ignored -> new InterProcessReadWriteLock(client, path)), path);
         }
+    }
+
+    private static String readOrWrite(String command, InterProcessReadWriteLock lock, String path) throws Exception {
+        switch (command) {
+            case "read":
+                lock.readLock().acquire();
+                return "held " + path;
+            case "write":
+                lock.writeLock().acquire();
+                return "held " + path;
+            case "unread":
+                lock.readLock().release();
+                return "free " + path;
+            case "unwrite":
+                lock.writeLock().release();
+                return "free " + path;
+            default:
+                throw new IllegalArgumentException("unknown command " + command);
+        }
+    }
+
+    private void take(String path, int take, int of) throws Exception {
+        leases.put(path, new InterProcessSemaphoreV2(client, path, of).acquire(take));
     }
 
     private synchronized InterProcessMutex mutex(String path) {
