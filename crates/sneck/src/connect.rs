@@ -32,6 +32,7 @@ pub async fn connect(url: &str) -> Result<Locks, Error> {
         "memory" | "embedded" if url.contains(':') => embedded(url).await,
         "local" if url.contains(':') => local(url).await,
         "zk" | "zks" => zookeeper(url).await,
+        "cassandra" | "scylla" => cassandra(url).await,
         _ => {
             // Only the scheme is repeated: what follows may hold a password.
             let shown: String = scheme.chars().take(16).collect();
@@ -76,5 +77,18 @@ async fn local(url: &str) -> Result<Locks, Error> {
 #[cfg(not(feature = "zookeeper"))]
 async fn zookeeper(_: &str) -> Result<Locks, Error> {
     let text = "this build has no ZooKeeper; build it with the feature \"zookeeper\"";
+    Err(Error::new(ErrorKind::Invalid, text))
+}
+
+#[cfg(feature = "cassandra")]
+async fn cassandra(url: &str) -> Result<Locks, Error> {
+    let url = sneck_cassandra::CassandraUrl::parse(url)?;
+    let backend = sneck_cassandra::Cassandra::connect(url.options).await?;
+    Ok(Locks::on(std::sync::Arc::new(backend)))
+}
+
+#[cfg(not(feature = "cassandra"))]
+async fn cassandra(_: &str) -> Result<Locks, Error> {
+    let text = "this build has no Cassandra; build it with the feature \"cassandra\"";
     Err(Error::new(ErrorKind::Invalid, text))
 }

@@ -29,6 +29,7 @@
 //! |---|---|---|
 //! | `zk://host1,host2/path` | Apache ZooKeeper 3.5 or later; see [`zookeeper::ZooKeeperUrl`] | `zookeeper` (default) |
 //! | `zks://host1,host2/path` | the same over TLS | `tls` |
+//! | `cassandra://host1,host2/keyspace` | Apache Cassandra or ScyllaDB | `cassandra` |
 //! | `local:`, `local:DIR` | a server that all processes of a user share; see [`local`] | `zookeeper` (default) |
 //! | `embedded:DIR` | a server within this process, with its data in a folder; see [`embedded`] | `embedded` (default) |
 //! | `memory:`, `memory:NAME` | the same without a folder, for tests and examples | `embedded` (default) |
@@ -75,6 +76,9 @@ pub use sneck_core::{
 };
 pub use work_error::WorkError;
 
+/// The Cassandra backend.
+#[cfg(feature = "cassandra")]
+pub use sneck_cassandra as cassandra;
 /// The ZooKeeper backend and its low-level client.
 #[cfg(feature = "zookeeper")]
 pub use sneck_zookeeper as zookeeper;

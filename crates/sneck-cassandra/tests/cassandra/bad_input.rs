@@ -1,6 +1,6 @@
 //! What users get wrong: each is an error of the right kind, leaves nothing behind, and shows no secret.
 
-use crate::link::Link;
+use crate::link::{Link, Trick};
 use crate::support::{Store, cql, operator, within};
 use scylla::statement::Consistency;
 use sneck_cassandra::{Cassandra, CassandraUrl};
@@ -89,7 +89,7 @@ async fn keyspace_without_permission() {
 async fn server_too_old() {
     let node = or_skip!(cassandra::shared().await);
     assert_eq!(RELEASE.len(), "4.1.5".len());
-    let link = Link::editing(node.addr(0), Some((RELEASE.as_bytes(), b"4.1.5"))).await;
+    let link = Link::with(node.addr(0), Trick::Edit(RELEASE.as_bytes(), b"4.1.5")).await;
     let store = Store::on_node(node).await.through(link.addr);
     let error = within("an error", store.try_connect("connect-timeout=60s")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");

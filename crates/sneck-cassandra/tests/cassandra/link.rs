@@ -1,6 +1,8 @@
 //! A line to a node that can be cut, and that can change what is said on it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,76 +23,106 @@ pub(crate) enum Traffic {
 /// A listener that leads to a node.
 pub(crate) struct Link {
     pub(crate) addr: SocketAddr,
-    traffic: watch::Sender<Traffic>,
+    traffic: Arc<watch::Sender<Traffic>>,
     _tasks: JoinSet<()>,
 }
 
-/// Bytes to be replaced by as many others in what the node says.
-type Edit = Option<(&'static [u8], &'static [u8])>;
+/// What happens when a word is on the line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trick {
+    None,
+    /// The node says the second instead of the first, which is as long.
+    Edit(&'static [u8], &'static [u8]),
+    /// The first time that a client says it, answers begin to be lost.
+    LoseAnswersTo(&'static [u8]),
+}
 
 impl Link {
     pub(crate) async fn to(node: SocketAddr) -> Link {
-        Link::editing(node, None).await
+        Link::with(node, Trick::None).await
     }
 
-    /// Lets the node say `instead` wherever it says `word`, which must be as long.
-    pub(crate) async fn editing(node: SocketAddr, edit: Edit) -> Link {
+    pub(crate) async fn with(node: SocketAddr, trick: Trick) -> Link {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let traffic = watch::Sender::new(Traffic::Flows);
+        let traffic = Arc::new(watch::Sender::new(Traffic::Flows));
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, node, traffic.subscribe(), edit));
+        tasks.spawn(accept(listener, node, traffic.clone(), trick));
         Link { addr, traffic, _tasks: tasks }
     }
 
     pub(crate) fn set(&self, traffic: Traffic) {
         self.traffic.send_replace(traffic);
     }
+
+    /// Returns when the trick was done.
+    pub(crate) async fn until(&self, traffic: Traffic) {
+        self.traffic.subscribe().wait_for(|now| *now == traffic).await.unwrap();
+    }
 }
 
 async fn accept(
     listener: TcpListener,
     node: SocketAddr,
-    traffic: watch::Receiver<Traffic>,
-    edit: Edit,
+    traffic: Arc<watch::Sender<Traffic>>,
+    trick: Trick,
 ) {
     let mut pumps = JoinSet::new();
+    let done = Arc::new(AtomicBool::new(false));
     loop {
         let Ok((near, _)) = listener.accept().await else { continue };
         let Ok(far) = TcpStream::connect(node).await else { continue };
         let (near_read, near_write) = near.into_split();
         let (far_read, far_write) = far.into_split();
-        let passes = |now: Traffic| now != Traffic::Dead;
-        pumps.spawn(pump(near_read, far_write, traffic.clone(), passes, None));
-        let passes = |now: Traffic| now == Traffic::Flows;
-        pumps.spawn(pump(far_read, near_write, traffic.clone(), passes, edit));
+        pumps.spawn(requests(near_read, far_write, traffic.clone(), trick, done.clone()));
+        pumps.spawn(answers(far_read, near_write, traffic.clone(), trick));
     }
 }
 
-async fn pump(
+async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    traffic: watch::Receiver<Traffic>,
-    passes: fn(Traffic) -> bool,
-    edit: Edit,
+    traffic: Arc<watch::Sender<Traffic>>,
+    trick: Trick,
+    done: Arc<AtomicBool>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     // Once something was lost the rest makes no sense to whoever reads it.
     let mut broken = false;
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let bytes = &mut buffer[..length];
-        broken |= !passes(*traffic.borrow());
-        if broken {
-            continue;
+        let said = &buffer[..length];
+        broken |= *traffic.borrow() == Traffic::Dead;
+        if let Trick::LoseAnswersTo(word) = trick
+            && said.windows(word.len()).any(|window| window == word)
+            && !done.swap(true, Ordering::SeqCst)
+        {
+            traffic.send_replace(Traffic::LosesAnswers);
         }
-        if let Some((word, instead)) = edit {
+        if !broken && to.write_all(said).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    traffic: Arc<watch::Sender<Traffic>>,
+    trick: Trick,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut broken = false;
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let said = &mut buffer[..length];
+        broken |= *traffic.borrow() != Traffic::Flows;
+        if let Trick::Edit(word, instead) = trick {
             for at in 0..=length.saturating_sub(word.len()) {
-                if bytes[at..].starts_with(word) {
-                    bytes[at..at + word.len()].copy_from_slice(instead);
+                if said[at..].starts_with(word) {
+                    said[at..at + word.len()].copy_from_slice(instead);
                 }
             }
         }
-        if to.write_all(bytes).await.is_err() {
+        if !broken && to.write_all(said).await.is_err() {
             return;
         }
     }
