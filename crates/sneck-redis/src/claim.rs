@@ -189,12 +189,14 @@ impl Claim for RedisClaim {
             self.place.end(Loss::Removed);
             return Ok(());
         }
-        let held = matches!(&*self.place.hold(), Hold::Held(_, lease)
+        // From here on no renewal counts. The lease is not ended: that would look like a loss to whoever
+        // waits for the release to be confirmed.
+        let hold = std::mem::replace(&mut *self.place.hold(), Hold::Over(Loss::Removed));
+        let held = matches!(hold, Hold::Held(_, lease)
             if lease.loss(self.store.options.clock.now()).is_none());
         let removed = self.store.leave(&self.place, self.doubt_ms).await;
         let removed = removed.map_err(|error| self.locate(error))?;
         self.in_store = false;
-        self.place.end(Loss::Removed);
         if held && !removed && !was_leaving {
             // To be reported, and not to be repeated: somebody else may have held the lock meanwhile.
             let text = "the lock was not there any more when it was given back";

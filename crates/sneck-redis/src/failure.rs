@@ -8,7 +8,12 @@ use sneck_core::{Error, ErrorKind};
 /// the server wrote.
 pub(crate) fn of_command(error: &RedisError, doing: &str, secret: &Secret) -> Error {
     let text = format!("{doing}: {}", secret.blot_out(&error.to_string()));
-    let failure = match error.kind() {
+    let failure = of_kind(error, text);
+    if may_have_been_applied(error) { failure.with_unknown_outcome() } else { failure }
+}
+
+fn of_kind(error: &RedisError, text: String) -> Error {
+    match error.kind() {
         redis::ErrorKind::AuthenticationFailed => denied(text),
         redis::ErrorKind::Parse
         | redis::ErrorKind::UnexpectedReturnType
@@ -16,11 +21,19 @@ pub(crate) fn of_command(error: &RedisError, doing: &str, secret: &Secret) -> Er
         redis::ErrorKind::InvalidClientConfig => of_config(error, text),
         redis::ErrorKind::Server(kind) => of_server(kind, error, text),
         redis::ErrorKind::Extension => of_extension(error.code().unwrap_or_default(), text),
-        redis::ErrorKind::MasterNameNotFoundBySentinel => Error::new(ErrorKind::Invalid, text)
-            .with_hint("the path of a sentinel URL is the name of the primary there"),
+        redis::ErrorKind::MasterNameNotFoundBySentinel => {
+            // Of one that is down while another is elected they say the same as of one they never knew.
+            Error::new(ErrorKind::Unavailable, text).with_hint(
+                "a primary is down, or the path of the URL is not its name at the sentinels",
+            )
+        }
         _ => Error::new(ErrorKind::Unavailable, text),
-    };
-    if may_have_been_applied(error) { failure.with_unknown_outcome() } else { failure }
+    }
+}
+
+/// What it means that there is no connection. Nothing was asked, so nothing can have been applied.
+pub(crate) fn of_connecting(error: &RedisError, secret: &Secret) -> Error {
+    of_kind(error, format!("connecting: {}", secret.blot_out(&error.to_string())))
 }
 
 /// Whether the connection is of no more use after this error.

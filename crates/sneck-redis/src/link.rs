@@ -174,8 +174,7 @@ impl Link {
         let broken = Arc::new(AtomicBool::new(false));
         let subscribed = Arc::new(Mutex::new(HashSet::new()));
         let pushed = self.listener(&broken, &subscribed);
-        let failed =
-            |error: &RedisError| failure::of_command(error, "connecting", &self.options.password);
+        let failed = |error: &RedisError| failure::of_connecting(error, &self.options.password);
         let wire = self.wire(pushed).await.map_err(|error| failed(&error))?;
         let is_cluster = matches!(wire, Wire::Cluster(_));
         let mut facts = match wire.clone().info().await {

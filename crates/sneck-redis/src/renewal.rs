@@ -110,3 +110,43 @@ fn settle(store: &Store, place: &Place, token: &str, renewed: Renewed, asked: In
         Renewed::Gone => place.end(Loss::Removed),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::RedisOptions;
+    use crate::reply::Said;
+    use sneck_core::{Caller, ClaimId, Mode, Name, Request};
+    use sneck_testkit::{or_skip, redis::shared};
+
+    /// A9: a renewal that meets the release of its place, in whatever order.
+    #[tokio::test]
+    async fn a9_a_renewal_never_revives_a_released_lock() {
+        const RACES: usize = 10_000;
+        let servers = or_skip!(shared().await);
+        let mut options = RedisOptions::parse(&servers.url()).unwrap();
+        options.prefix = format!("races-{}", ClaimId::random());
+        let (releasing, renewing) = (Store::new(options.clone()), Store::new(options));
+        for store in [&releasing, &renewing] {
+            store.open().await.unwrap();
+        }
+        let (name, mut renewed_first) = (Name::new("raced/for").unwrap(), 0);
+        for _ in 0..RACES {
+            let request = Request::new(name.clone(), Mode::Exclusive, Caller::anonymous());
+            let place = Place::new(&releasing.options.prefix, request);
+            let not_after_ms = releasing.server_now_ms(place.bucket) + releasing.answer_ms();
+            let answer = releasing.ask(&place, false, not_after_ms).await.unwrap();
+            let Said::Held { token, .. } = answer.said else { panic!("{answer:?}") };
+            let token = token.to_string();
+            // On connections of their own, so that the server sees them in either order.
+            let batch = [(&place, token.as_str())];
+            let (left, renewed) =
+                tokio::join!(releasing.leave(&place, 0), renewing.renew(place.bucket, &batch));
+            assert!(left.unwrap(), "it was there");
+            renewed_first += usize::from(renewed.unwrap() == [Renewed::Held]);
+            assert_eq!(renewing.renew(place.bucket, &batch).await.unwrap(), [Renewed::Gone]);
+        }
+        assert!(renewing.line(&name).await.unwrap().is_empty());
+        assert!(renewed_first < RACES, "the release came first now and then");
+    }
+}

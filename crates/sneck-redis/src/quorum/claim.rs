@@ -1,13 +1,14 @@
 //! A claim on a majority.
 
 use super::Servers;
-use crate::place::Place;
+use crate::place::{Hold, Place};
 use crate::reply::{Renewed, Said};
 use crate::store::Store;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use sneck_core::{
-    Backoff, Claim, Error, ErrorKind, Grant, Loss, Request, Standing, Term, Token, Waiting,
+    Backoff, Claim, Error, ErrorKind, Grant, Instant, Lease, Loss, Request, Standing, Term, Token,
+    Waiting, sleep_until,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +31,11 @@ pub(crate) struct QuorumClaim {
     pauses: Backoff,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum State {
     Waiting,
-    Held(Token),
+    /// Until the lease ends; to be renewed at the instant.
+    Held(Token, Lease, Instant),
     Over(Loss),
 }
 
@@ -87,8 +89,10 @@ impl QuorumClaim {
             && self.raise(token).await >= self.servers.quorum()
             && in_time()
         {
-            self.state = State::Held(token);
-            return Ok(self.held(token));
+            let lease = Lease::new(asked + self.servers.options.validity());
+            // Where closing the client finds it.
+            *self.places[0].hold() = Hold::Held(token, lease.clone());
+            return Ok(self.held(token, lease, asked));
         }
         self.give_back().await;
         let answered = self.servers.majority(answers);
@@ -103,7 +107,8 @@ impl QuorumClaim {
     }
 
     /// Renews the places of a hold.
-    async fn renew(&mut self, token: Token) -> Result<Standing, Error> {
+    async fn renew(&mut self, token: Token, lease: Lease) -> Result<Standing, Error> {
+        let asked = self.servers.options.clock.now();
         let text = token.to_string();
         let renew = async |(store, place): (&Store, &Place)| {
             Ok(store.renew(place.bucket, &[(place, &text)]).await?.first().copied())
@@ -114,7 +119,14 @@ impl QuorumClaim {
         };
         let held = count(&|one| matches!(one, Renewed::Held | Renewed::AskedBack));
         if held >= self.servers.quorum() {
-            return Ok(self.held(token));
+            let until = asked + self.servers.options.validity();
+            let now = self.servers.options.clock.now();
+            if !lease.extend(now, until) {
+                let loss = lease.loss(now).unwrap_or(Loss::DeadlinePassed);
+                self.state = State::Over(loss);
+                return Ok(Standing::Gone(loss));
+            }
+            return Ok(self.held(token, lease, asked));
         }
         let gone = count(&|one| !matches!(one, Renewed::Held | Renewed::AskedBack));
         if self.servers.stores.len() - gone < self.servers.quorum() {
@@ -127,8 +139,11 @@ impl QuorumClaim {
         })
     }
 
-    fn held(&self, token: Token) -> Standing {
-        Standing::Held(Grant::new(token, Term::Fixed(self.servers.options.validity())))
+    fn held(&mut self, token: Token, lease: Lease, asked: Instant) -> Standing {
+        let renewal = asked + self.servers.options.term / 3;
+        self.state = State::Held(token, lease.clone(), renewal);
+        // The lease and not a fixed term: closing the client has to end it before the places are given up.
+        Standing::Held(Grant::new(token, Term::Session(lease)))
     }
 
     /// Gives up what was got, where that can be reached; the rest ends with its term.
@@ -177,26 +192,27 @@ impl Claim for QuorumClaim {
         if !all.fold(true, |open, (store, place)| store.places.add(place) && open) {
             self.state = State::Over(Loss::SessionEnded);
         }
-        let asked = match self.state {
+        let asked = match self.state.clone() {
             State::Over(loss) => Ok(Standing::Gone(loss)),
-            State::Held(token) => self.renew(token).await,
+            State::Held(token, lease, _) => self.renew(token, lease).await,
             State::Waiting => self.try_all().await,
         };
         asked.map_err(|error| self.locate(error))
     }
 
-    /// Resolves after a random while: nobody tells. A hold is renewed by whoever has it.
+    /// Resolves after a random while for a waiter, as nobody tells, and for a holder when asking renews.
     async fn changed(&mut self) {
-        match self.state {
+        match &self.state {
             State::Waiting => tokio::time::sleep(self.pauses.pause()).await,
-            State::Held(_) | State::Over(_) => std::future::pending().await,
+            State::Held(_, _, renewal) => sleep_until(&*self.servers.options.clock, *renewal).await,
+            State::Over(_) => std::future::pending().await,
         }
     }
 
     async fn leave(&mut self) -> Result<(), Error> {
         self.state = match self.state {
             State::Over(loss) => State::Over(loss),
-            _ => State::Over(Loss::Removed),
+            State::Waiting | State::Held(..) => State::Over(Loss::Removed),
         };
         let is_closed = self.servers.stores[0].places.is_closed();
         for (store, place) in pairs(&self.servers, &self.places) {

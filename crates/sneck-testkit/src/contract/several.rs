@@ -149,8 +149,11 @@ pub(super) async fn what_cannot_be_taken_together_is_refused(case: &Case) {
     assert_eq!(refused(Vec::new()).await, ErrorKind::Invalid);
     let twice = vec![request(&two("a")), request(&two("b")), request(&two("a"))];
     assert_eq!(refused(twice).await, ErrorKind::Invalid);
-    if let (Ok(permits), true) = (Permits::new(1, 1), one.backend.supports(Mode::Shared)) {
-        let permits = Request { mode: Mode::Permits(permits), ..request(&two("c")) };
+    let permits = Permits::new(1, 1).map(Mode::Permits);
+    if let Ok(mode) = permits
+        && one.backend.supports(mode)
+    {
+        let permits = Request { mode, ..request(&two("c")) };
         assert_eq!(refused(vec![request(&two("a")), permits]).await, ErrorKind::Invalid);
     }
     for name in ["a", "b", "c"] {

@@ -1,0 +1,54 @@
+//! Many waiters.
+
+use crate::stage::{Client, prefix, request, within};
+use sneck_core::{Backend, Claim, Mode, Standing};
+use sneck_testkit::or_skip;
+use sneck_testkit::redis::Builder;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const WAITERS: usize = 500;
+/// So long that no renewal comes in between.
+const TERM: Duration = Duration::from_secs(3600);
+
+/// A7: one release wakes one waiter, and nobody else asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a7_a_release_wakes_one_of_500_waiters() {
+    let servers = or_skip!(Builder::new().start().await);
+    let prefix = prefix();
+    let holder = Client::new(&servers.url(), &prefix, TERM).await;
+    let guard = holder.hold().await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(Client::new(&servers.url(), &prefix, TERM).await);
+    }
+    let mut woken = JoinSet::new();
+    for at in 0..WAITERS {
+        let mut claim: Box<dyn Claim> = clients[at % 10].redis.claim(request(Mode::Exclusive));
+        let standing = within("a place", claim.ask()).await.unwrap();
+        assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+        woken.spawn(async move {
+            claim.changed().await;
+            (at, claim)
+        });
+    }
+    assert_eq!(holder.in_line().await, WAITERS + 1);
+    let asked = async || {
+        let stats = servers.info(0, "cmdstat_evalsha").await;
+        let calls = stats.split(',').next().and_then(|calls| calls.strip_prefix("calls="));
+        calls.unwrap().parse::<u64>().unwrap()
+    };
+    let before = asked().await;
+    guard.unlock().await.unwrap();
+    let (first, mut claim) = within("the first", woken.join_next()).await.unwrap().unwrap();
+    assert_eq!(first, 0, "first come, first served");
+    assert!(matches!(within("the lock", claim.ask()).await.unwrap(), Standing::Held(_)));
+    // Whoever else was woken by the same message would be here by now: it came on the same connections.
+    for client in &clients {
+        client.in_line().await;
+    }
+    let others = std::iter::from_fn(|| woken.try_join_next()).count();
+    assert!(others <= 1, "{others} others were woken");
+    // The release, the question of who was woken, and our own looks at the line.
+    assert_eq!(asked().await - before, 2 + 10, "nobody else asked anything");
+}
