@@ -191,8 +191,8 @@ async fn with_two_nodes_down_the_error_is_clear_and_the_holder_is_told_first() {
     assert!(next.token() > guard.token());
 }
 
-/// A5 on several nodes: the coordinator is stopped while acquisitions are on their way to it, their
-/// callers give up, and it goes on. Without poison most of them would be applied now.
+/// A5 on several nodes: a coordinator is stopped while claims are on their way to it, their callers give
+/// up, and it goes on. What each of them had come to, none is there in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a5_a_stopped_coordinator_leaves_no_ghost_lock() {
     let cluster = or_skip!(cassandra::shared_cluster().await);

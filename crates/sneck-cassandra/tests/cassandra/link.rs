@@ -18,6 +18,8 @@ pub(crate) enum Traffic {
     LosesAnswers,
     /// Nothing passes; what was said meanwhile is lost for good.
     Dead,
+    /// One connection is held back, the others flow.
+    HoldsOneBack,
 }
 
 /// A listener that leads to a node.
@@ -35,6 +37,9 @@ pub(crate) enum Trick {
     Edit(&'static [u8], &'static [u8]),
     /// The first time that a client says it, answers begin to be lost.
     LoseAnswersTo(&'static [u8]),
+    /// The first time that a client says it, this and all that it says later on the same connection
+    /// reaches the node only after [`Link::let_go`], even if the client is gone by then.
+    HoldBack(&'static [u8]),
 }
 
 impl Link {
@@ -53,6 +58,11 @@ impl Link {
 
     pub(crate) fn set(&self, traffic: Traffic) {
         self.traffic.send_replace(traffic);
+    }
+
+    /// Delivers what was held back.
+    pub(crate) fn let_go(&self) {
+        self.set(Traffic::Flows);
     }
 
     /// Returns when the trick was done.
@@ -98,9 +108,21 @@ async fn requests(
         {
             traffic.send_replace(Traffic::LosesAnswers);
         }
+        if let Trick::HoldBack(word) = trick
+            && said.windows(word.len()).any(|window| window == word)
+            && !done.swap(true, Ordering::SeqCst)
+        {
+            traffic.send_replace(Traffic::HoldsOneBack);
+            let let_go = |now: &Traffic| *now == Traffic::Flows;
+            let _ = traffic.subscribe().wait_for(let_go).await;
+        }
         if !broken && to.write_all(said).await.is_err() {
             return;
         }
+    }
+    if matches!(trick, Trick::HoldBack(_)) {
+        // The node does not learn that the client is gone before it has done what was asked.
+        std::future::pending().await
     }
 }
 
@@ -114,7 +136,7 @@ async fn answers(
     let mut broken = false;
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let said = &mut buffer[..length];
-        broken |= *traffic.borrow() != Traffic::Flows;
+        broken |= matches!(*traffic.borrow(), Traffic::LosesAnswers | Traffic::Dead);
         if let Trick::Edit(word, instead) = trick {
             for at in 0..=length.saturating_sub(word.len()) {
                 if said[at..].starts_with(word) {

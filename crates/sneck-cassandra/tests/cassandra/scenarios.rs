@@ -177,6 +177,34 @@ async fn a5_a_grant_whose_answer_is_lost_is_found_again() {
     }
 }
 
+/// A5, the ghost: an acquisition reaches the node long after its caller has given up, and after a
+/// serial read has said that it was not applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a5_an_acquisition_that_arrives_late_is_never_applied() {
+    let node = or_skip!(cassandra::shared().await);
+    let store = Store::on_node(node).await;
+    let observer = store.client(LONG).await;
+    let before = observer.lock("a5").await;
+    let token = before.token().get();
+    before.unlock().await.unwrap();
+    let link = Link::with(node.addr(0), Trick::HoldBack(b"host=test")).await;
+    let client = store.through(link.addr).client("ttl=8s&skew=0s&connect-timeout=60s").await;
+    let mut claim = client.claim("a5", Mode::Exclusive);
+    let error = within("an answer", claim.ask()).await.unwrap_err();
+    assert!(error.is_transient() && error.outcome() == Outcome::Unknown, "{error:?}");
+    within("the acquisition", link.until(Traffic::HoldsOneBack)).await;
+    // On another connection, as on another node.
+    leave(&mut claim).await;
+    assert_eq!(observer.holders("a5").await, NOBODY);
+    link.let_go();
+    let quiet = std::time::Instant::now() + Duration::from_secs(3);
+    while std::time::Instant::now() < quiet {
+        assert_eq!(observer.holders("a5").await, NOBODY, "a ghost holds the lock");
+    }
+    let next = observer.lock("a5").await;
+    assert_eq!(next.token().get(), token + 2, "one number was burnt");
+}
+
 /// A5 again: nothing is heard of an acquisition, and the caller gives up. It is told that the outcome is
 /// unknown, and once it is known nothing is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
