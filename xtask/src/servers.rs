@@ -1,10 +1,14 @@
 //! `cargo xtask servers`: real servers for as long as this process runs.
 
+use std::any::Any;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
+use sneck_testkit::zookeeper::{self, Version};
+use sneck_testkit::{StartError, cassandra, redis};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -20,6 +24,14 @@ pub(crate) struct Arguments {
 enum Kind {
     /// Apache ZooKeeper on loopback.
     Zookeeper(Zookeeper),
+    /// Apache Cassandra on loopback; its nodes listen on 127.0.0.1, 127.0.0.2 and so on.
+    Cassandra(Cassandra),
+    /// One Redis server on loopback, with replicas if wanted.
+    Redis(Redis),
+    /// A Redis primary, its replicas, and three sentinels.
+    RedisSentinel(Redis),
+    /// A Redis cluster of three primaries.
+    RedisCluster(Redis),
 }
 
 #[derive(Debug, Args)]
@@ -33,6 +45,29 @@ struct Zookeeper {
     /// The server's tick in milliseconds; sessions last between 2 and 20 of them.
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     tick: u32,
+    /// Run this command with SNECK_SERVER naming the servers, and end them when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct Cassandra {
+    /// How many nodes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    nodes: u8,
+    /// Ask for a password: cassandra, of the user cassandra.
+    #[arg(long)]
+    authentication: bool,
+    /// Run this command with SNECK_SERVER naming the nodes, and end them when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+struct Redis {
+    /// How many replicas each primary has; one where there are sentinels, unless said otherwise.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=5))]
+    replicas: Option<u8>,
     /// Run this command with SNECK_SERVER naming the servers, and end them when it ends.
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -58,42 +93,113 @@ impl From<Line> for Version {
 /// Starts the servers, and either runs a command with them or prints the connect string and waits to be
 /// told to end them.
 pub(crate) async fn run(arguments: &Arguments) -> bool {
-    let Kind::Zookeeper(wanted) = &arguments.kind;
-    let version = Version::from(wanted.version);
-    say(format_args!("starting ZooKeeper {}", version.release()));
-    let builder = Builder::new(version).nodes(usize::from(wanted.nodes)).tick_ms(wanted.tick);
     tokio::select! {
         // Also while they start: dropping the start ends what there is of it.
         asked = asked_to_end() => asked,
-        served = serve(builder, &wanted.command) => served,
+        served = serve(&arguments.kind) => served,
     }
 }
 
 /// Without a command, returns only if the servers do not start.
-async fn serve(builder: Builder, command: &[OsString]) -> bool {
-    let ensemble = match builder.start().await {
-        Ok(ensemble) => ensemble,
+async fn serve(kind: &Kind) -> bool {
+    let (started, command) = match kind {
+        Kind::Zookeeper(wanted) => (wanted.start().await, &wanted.command),
+        Kind::Cassandra(wanted) => (wanted.start().await, &wanted.command),
+        Kind::Redis(wanted) => (wanted.start(redis::Builder::new(), 0).await, &wanted.command),
+        Kind::RedisSentinel(wanted) => {
+            (wanted.start(redis::Builder::new().sentinels(3), 1).await, &wanted.command)
+        }
+        Kind::RedisCluster(wanted) => {
+            let cluster = redis::Builder::new().cluster().primaries(3);
+            (wanted.start(cluster, 0).await, &wanted.command)
+        }
+    };
+    let running = match started {
+        Ok(running) => running,
         Err(error) => {
             say(format_args!("no servers: {error}"));
             return false;
         }
     };
-    for server in 0..ensemble.nodes() {
-        let (addr, pid) = (ensemble.addr(server), ensemble.pid(server).unwrap_or_default());
-        say(format_args!("server {server}: {addr}, pid {pid}"));
+    for (server, (addr, pid)) in running.servers.iter().enumerate() {
+        say(format_args!("server {server}: {addr}, pid {}", pid.unwrap_or_default()));
     }
     if let Some((program, arguments)) = command.split_first() {
-        return run_with(&ensemble, program, arguments).await;
+        return run_with(&running, program, arguments).await;
     }
-    say(format_args!("data and logs are in {} while they run", ensemble.folder().display()));
+    say(format_args!("data and logs are in {} while they run", running.folder.display()));
     say("Ctrl-C ends them");
-    answer(ensemble.connect_string());
-    // Keeps the ensemble alive until the caller drops this future.
+    answer(&running.connect_string);
+    // Keeps the servers alive until the caller drops this future.
     std::future::pending().await
 }
 
-async fn run_with(ensemble: &Ensemble, program: &OsString, arguments: &[OsString]) -> bool {
-    let url = format!("zk://{}", ensemble.connect_string());
+/// Servers that end when this is dropped.
+struct Running {
+    servers: Vec<(SocketAddr, Option<u32>)>,
+    connect_string: String,
+    /// What `SNECK_SERVER` is to be.
+    url: String,
+    folder: PathBuf,
+    _owner: Box<dyn Any + Send>,
+}
+
+impl Zookeeper {
+    async fn start(&self) -> Result<Running, StartError> {
+        let version = Version::from(self.version);
+        say(format_args!("starting ZooKeeper {}", version.release()));
+        let builder = zookeeper::Builder::new(version).nodes(usize::from(self.nodes));
+        let ensemble = builder.tick_ms(self.tick).start().await?;
+        let servers = 0..ensemble.nodes();
+        Ok(Running {
+            servers: servers.map(|at| (ensemble.addr(at), ensemble.pid(at))).collect(),
+            connect_string: ensemble.connect_string(),
+            url: format!("zk://{}", ensemble.connect_string()),
+            folder: ensemble.folder().to_owned(),
+            _owner: Box::new(ensemble),
+        })
+    }
+}
+
+impl Cassandra {
+    async fn start(&self) -> Result<Running, StartError> {
+        say(format_args!("starting Cassandra {}", cassandra::RELEASE));
+        let mut builder = cassandra::Builder::new().nodes(usize::from(self.nodes));
+        let mut user = String::new();
+        if self.authentication {
+            builder = builder.authentication();
+            user = format!("{}:{}@", cassandra::SUPERUSER.0, cassandra::SUPERUSER.1);
+        }
+        let cluster = builder.start().await?;
+        let (servers, replicas) = (0..cluster.nodes(), self.nodes.min(3));
+        let points = cluster.contact_points();
+        Ok(Running {
+            servers: servers.map(|at| (cluster.addr(at), cluster.pid(at))).collect(),
+            url: format!("cassandra://{user}{points}/sneck?create=keyspace&replicas={replicas}"),
+            connect_string: points,
+            folder: cluster.folder().to_owned(),
+            _owner: Box::new(cluster),
+        })
+    }
+}
+
+impl Redis {
+    async fn start(&self, builder: redis::Builder, replicas: u8) -> Result<Running, StartError> {
+        say("starting Redis");
+        let replicas = self.replicas.unwrap_or(replicas);
+        let servers = builder.replicas(usize::from(replicas)).start().await?;
+        Ok(Running {
+            servers: (0..servers.len()).map(|at| (servers.addr(at), servers.pid(at))).collect(),
+            connect_string: servers.url(),
+            url: servers.url(),
+            folder: servers.folder().to_owned(),
+            _owner: Box::new(servers),
+        })
+    }
+}
+
+async fn run_with(running: &Running, program: &OsString, arguments: &[OsString]) -> bool {
+    let url = &running.url;
     say(format_args!("SNECK_SERVER={url}"));
     let mut command = tokio::process::Command::new(program);
     let command = command.args(arguments).env("SNECK_SERVER", url).kill_on_drop(true);
