@@ -119,11 +119,7 @@ struct Place {
 impl Place {
     fn new(args: &ServeArgs) -> Result<Self, Failure> {
         if args.local.is_none() {
-            return Ok(Place {
-                data: args.data.clone(),
-                socket: args.socket.clone(),
-                local: None,
-            });
+            return Ok(Place { data: args.data.clone(), socket: args.socket.clone(), local: None });
         }
         let local = local(args)?;
         local.prepare()?;

@@ -109,9 +109,8 @@ impl Sessions {
 
     /// The sessions of a process that are on no connection, in order of their ids.
     pub(crate) fn left_by(&self, process: ProcessId) -> Vec<i64> {
-        let left = |session: &Session| {
-            session.process == Some(process) && session.connection.is_none()
-        };
+        let left =
+            |session: &Session| session.process == Some(process) && session.connection.is_none();
         self.sessions.iter().filter(|(_, session)| left(session)).map(|(id, _)| *id).collect()
     }
 
