@@ -33,6 +33,8 @@ pub async fn connect(url: &str) -> Result<Locks, Error> {
         "local" if url.contains(':') => local(url).await,
         "zk" | "zks" => zookeeper(url).await,
         "cassandra" | "scylla" => cassandra(url).await,
+        "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" | "redlock" | "redlocks" => redis(url).await,
         _ => {
             // Only the scheme is repeated: what follows may hold a password.
             let shown: String = scheme.chars().take(16).collect();
@@ -40,7 +42,8 @@ pub async fn connect(url: &str) -> Result<Locks, Error> {
                 true => format!("no store has URLs with the scheme {shown:?}"),
                 false => "the URL has no scheme".to_owned(),
             };
-            Err(Error::new(ErrorKind::Invalid, text).with_hint("try zk://HOST:2181, local: or memory:"))
+            Err(Error::new(ErrorKind::Invalid, text)
+                .with_hint("try zk://HOST:2181, local: or memory:"))
         }
     }
 }
@@ -60,7 +63,8 @@ async fn embedded(url: &str) -> Result<Locks, Error> {
 
 #[cfg(not(feature = "embedded"))]
 async fn embedded(_: &str) -> Result<Locks, Error> {
-    let text = "this build has no server within the process; build it with the feature \"embedded\"";
+    let text =
+        "this build has no server within the process; build it with the feature \"embedded\"";
     Err(Error::new(ErrorKind::Invalid, text))
 }
 
@@ -90,5 +94,21 @@ async fn cassandra(url: &str) -> Result<Locks, Error> {
 #[cfg(not(feature = "cassandra"))]
 async fn cassandra(_: &str) -> Result<Locks, Error> {
     let text = "this build has no Cassandra; build it with the feature \"cassandra\"";
+    Err(Error::new(ErrorKind::Invalid, text))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: &str) -> Result<Locks, Error> {
+    use sneck_redis::{Redis, RedisOptions, Redlock, Topology};
+    let options = RedisOptions::parse(url)?;
+    Ok(match options.topology {
+        Topology::Quorum => Locks::on(std::sync::Arc::new(Redlock::connect(options).await?)),
+        _ => Locks::on(std::sync::Arc::new(Redis::connect(options).await?)),
+    })
+}
+
+#[cfg(not(feature = "redis"))]
+async fn redis(_: &str) -> Result<Locks, Error> {
+    let text = "this build has no Redis; build it with the feature \"redis\"";
     Err(Error::new(ErrorKind::Invalid, text))
 }

@@ -30,6 +30,8 @@
 //! | `zk://host1,host2/path` | Apache ZooKeeper 3.5 or later; see [`zookeeper::ZooKeeperUrl`] | `zookeeper` (default) |
 //! | `zks://host1,host2/path` | the same over TLS | `tls` |
 //! | `cassandra://host1,host2/keyspace` | Apache Cassandra or ScyllaDB | `cassandra` |
+//! | `redis://host`, `redis+sentinel://`, `redis+cluster://` | Redis 6.2 or later | `redis` |
+//! | `redlock://a,b,c` | a majority of several Redis servers | `redis` |
 //! | `local:`, `local:DIR` | a server that all processes of a user share; see [`local`] | `zookeeper` (default) |
 //! | `embedded:DIR` | a server within this process, with its data in a folder; see [`embedded`] | `embedded` (default) |
 //! | `memory:`, `memory:NAME` | the same without a folder, for tests and examples | `embedded` (default) |
@@ -79,6 +81,9 @@ pub use work_error::WorkError;
 /// The Cassandra backend.
 #[cfg(feature = "cassandra")]
 pub use sneck_cassandra as cassandra;
+/// The Redis backend.
+#[cfg(feature = "redis")]
+pub use sneck_redis as redis;
 /// The ZooKeeper backend and its low-level client.
 #[cfg(feature = "zookeeper")]
 pub use sneck_zookeeper as zookeeper;
