@@ -428,7 +428,7 @@ fn stand(layout: &Layout, dir: String, request: &Request) -> Result<Stand, Error
         }
         Mode::Permits(permits) => {
             let seat = PermitSeat::new(dir, request.id, permits, dialect, foreign);
-            Ok(Stand::Permits(Box::new(seat)))
+            Ok(Stand::Permits(seat))
         }
         mode => Ok(Stand::Line(Seat::new(dir, request.id, mode, dialect, foreign))),
     }

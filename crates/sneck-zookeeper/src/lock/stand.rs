@@ -6,10 +6,11 @@ use super::step::{Answer, Next, Spot, Step};
 use sneck_core::{Error, ErrorKind};
 
 /// A place in a line, or permits.
+#[allow(clippy::large_enum_variant, reason = "the claim around it is boxed as a whole")]
 #[derive(Debug)]
 pub(crate) enum Stand {
     Line(Seat),
-    Permits(Box<PermitSeat>),
+    Permits(PermitSeat),
 }
 
 impl Stand {
