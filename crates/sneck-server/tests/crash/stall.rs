@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sneck_wire::{Acl, CreateMode, NewNode, Reply, Request};
+use sneck_wire::{Acl, CreateMode, ErrorCode, NewNode, Reply, Request};
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::kill::{Process, quick_folder};
 
-/// The shortest that the server grants, and three of them.
-const TIMEOUT: Duration = Duration::from_millis(200);
-const STALL: Duration = Duration::from_millis(700);
+/// Long enough that a client of a busy machine is not silent for it by accident.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// More than three of them.
+const STALL: Duration = Duration::from_millis(6_500);
 const SOON: Duration = Duration::from_secs(20);
 
 fn ephemeral(path: &str) -> Request {
@@ -18,12 +19,11 @@ fn ephemeral(path: &str) -> Request {
     Request::Create2(NewNode { path, data: None, acl, mode: CreateMode::Ephemeral })
 }
 
+/// Whose the node is; `None` once it is gone.
 fn owner(client: &mut Client, path: &str) -> Option<i64> {
-    let request = Request::GetChildren { path: "/".into(), watch: false };
-    let Reply::GetChildren(names) = client.get(&request) else { panic!("another reply") };
-    names.iter().find(|name| path == format!("/{name}"))?;
-    match client.get(&Request::Exists { path: path.to_owned(), watch: false }) {
-        Reply::Exists(stat) => Some(stat.ephemeral_owner),
+    match client.ask(&Request::Exists { path: path.to_owned(), watch: false }) {
+        Answer::Done(Reply::Exists(stat)) => Some(stat.ephemeral_owner),
+        Answer::Refused(ErrorCode::NO_NODE) => None,
         other => panic!("{other:?}"),
     }
 }
