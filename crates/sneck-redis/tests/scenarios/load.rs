@@ -3,7 +3,7 @@
 use crate::stage::{Client, prefix, request, within};
 use sneck_core::{Backend, Claim, Mode, Standing};
 use sneck_testkit::or_skip;
-use sneck_testkit::redis::Builder;
+use sneck_testkit::redis::{Builder, Servers};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -51,4 +51,35 @@ async fn a7_a_release_wakes_one_of_500_waiters() {
     assert!(others <= 1, "{others} others were woken");
     // The release, the question of who was woken, and our own looks at the line.
     assert_eq!(asked().await - before, 2 + 10, "nobody else asked anything");
+}
+
+/// What a lock costs where nobody else wants it.
+#[tokio::test]
+async fn an_uncontended_lock_is_two_commands() {
+    const LOCKS: u64 = 100;
+    let servers = or_skip!(Builder::new().start().await);
+    let client = Client::new(&servers.url(), &prefix(), TERM).await;
+    // The first one teaches the server the scripts.
+    client.hold().await.unlock().await.unwrap();
+    let before = commands(&servers).await;
+    for _ in 0..LOCKS {
+        client.hold().await.unlock().await.unwrap();
+    }
+    let cost = commands(&servers).await - before;
+    assert_eq!(cost, 2 * LOCKS, "commands for {LOCKS} locks");
+}
+
+/// How many commands clients have sent that a lock may cost. `INFO` is how this is asked, and what scripts
+/// run is none of a client's.
+async fn commands(servers: &Servers) -> u64 {
+    let calls = async |command: &str| {
+        let stats = servers.info(0, &format!("cmdstat_{command}")).await;
+        let calls = stats.split(',').next().and_then(|calls| calls.strip_prefix("calls="));
+        calls.and_then(|calls| calls.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let mut sum = 0;
+    for command in ["evalsha", "eval", "wait", "subscribe", "ping"] {
+        sum += calls(command).await;
+    }
+    sum
 }
