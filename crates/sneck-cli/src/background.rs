@@ -99,7 +99,7 @@ mod tests {
         fs::write(&path, vec![b'x'; LOG_BYTES_MAX as usize + 1]).unwrap();
         Log::open(&path).unwrap().note("third");
         assert!(fs::read_to_string(&path).unwrap().ends_with(": third\n"));
-        assert_eq!(fs::metadata(&path).unwrap().len() < 100, true);
+        assert!(fs::metadata(&path).unwrap().len() < 100);
         assert_eq!(fs::metadata(folder.path().join("log.old")).unwrap().len(), LOG_BYTES_MAX + 1);
     }
 }

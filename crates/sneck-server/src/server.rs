@@ -518,8 +518,8 @@ mod tests {
     async fn frames_that_could_not_be_written_down_are_refused_with_a_folder_only() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let mut limits = Limits::default();
-        limits.frame_bytes_max = FRAME_BYTES_DURABLE_MAX + 1;
+        let too_large = FRAME_BYTES_DURABLE_MAX + 1;
+        let mut limits = Limits { frame_bytes_max: too_large, ..Limits::default() };
         let error = Server::builder().limits(limits.clone()).data(&data).start().await.unwrap_err();
         assert!(error.to_string().contains("4194304"), "{error}");
         assert!(!data.exists());

@@ -235,8 +235,7 @@ struct BrokenClaim {
 impl BrokenClaim {
     fn distort(&mut self, standing: Standing) -> Standing {
         let lasting = || Term::Session(Lease::new(Instant::FAR));
-        let grant =
-            |token: u64, term| Standing::Held(Grant::new(Token::new(token).unwrap(), term));
+        let grant = |token: u64, term| Standing::Held(Grant::new(Token::new(token).unwrap(), term));
         match (self.defect, standing) {
             (Defect::GrantsTwice, Standing::Waiting(Waiting { ahead: Some(1), .. })) => {
                 grant(1_000_000 + self.asked, lasting())

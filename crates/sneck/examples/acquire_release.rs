@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p sneck --example acquire_release`. A worker is a task here; in earnest it is a process
 //! on a machine of its own, with the URL of a server that all of them reach.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::cell::Cell;
 use std::error::Error;

@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p sneck --example cache_update`. Without a lock, everybody computes it: the stampede that
 //! brings down the database behind the cache. With `refresh`, one does, and the others read.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;

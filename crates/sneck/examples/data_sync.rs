@@ -3,6 +3,7 @@
 //! `cargo run -p sneck --example data_sync`. The lock keeps them apart as long as both run. The one that is
 //! stopped in the middle comes back when the other has long been done, with what it read an hour ago. The
 //! database compares the tokens within the statement that writes, so that no time lies in between.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use rusqlite::{Connection, params};
 use std::error::Error;

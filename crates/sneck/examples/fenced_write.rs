@@ -2,6 +2,7 @@
 //!
 //! `cargo run -p sneck --example fenced_write`. No lock can prevent that: a process may be stopped between
 //! the last look at its guard and the write. The fencing token can, if the resource compares it.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
 

@@ -3,6 +3,7 @@
 //! `cargo run -p sneck --example leader`. Without an election, each replica that believes to be alone does
 //! the work. With one, there is a leader at any time, everybody sees who, and when it resigns, or its process
 //! dies, the next one leads, with a larger token.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use std::error::Error;
 

@@ -3,6 +3,7 @@
 //! `cargo run -p sneck --example task_scheduling`. All timers fire together. Without a lock the bill is sent
 //! by each of them. A plain lock is not enough either: the second would send it again as soon as the first
 //! is done. `once` keeps count of the interval, by the clock of the store.
+#![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use sneck::Ran;
 use std::cell::Cell;

@@ -4,7 +4,6 @@ use crate::args::TlsArgs;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use sneck_server::{Tls, TlsFiles};
-use std::path::PathBuf;
 
 /// Reads the files, if there are any.
 ///
@@ -17,7 +16,7 @@ pub(crate) fn tls(args: &TlsArgs, printer: &Printer) -> Result<Option<Tls>, Fail
     let files = TlsFiles {
         certificates: certificates.clone(),
         key: key.clone(),
-        client_authorities: args.tls_client_ca.as_ref().map(PathBuf::clone),
+        client_authorities: args.tls_client_ca.clone(),
     };
     let tls = Tls::read(&files).map_err(|error| {
         Failure::usage(format!("no TLS with these files: {error}")).with_hint(
