@@ -76,6 +76,14 @@ impl Guard {
         self.hold.loss().is_none()
     }
 
+    /// [`is_held`](Guard::is_held) as an error, for work that goes on step by step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the lock is not certainly held any more, with the reason.
+    pub fn check(&self) -> Result<(), Error> {
+        self.hold.loss().map_or(Ok(()), |loss| Err(self.hold.error(loss)))
+    }
+
     /// Until when the hold may be believed in as things stand. It moves on while the store answers;
     /// for a lock that is lost it lies in the past.
     pub fn deadline(&self) -> Instant {

@@ -282,6 +282,14 @@ impl DurableHold {
         self.guard.is_held()
     }
 
+    /// [`is_held`](DurableHold::is_held) as an error, for work that goes on step by step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when the store has told that it is not, with the reason.
+    pub fn check(&self) -> Result<(), Error> {
+        self.guard.check()
+    }
+
     /// Resolves when the store tells that the lock was freed by force, or was taken up by another
     /// process of the same owner.
     ///

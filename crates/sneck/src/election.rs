@@ -165,6 +165,14 @@ impl Leadership {
         self.guard.is_held()
     }
 
+    /// [`is_held`](Leadership::is_held) as an error, for work that goes on step by step.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when it is not certainly held any more, with the reason.
+    pub fn check(&self) -> Result<(), Error> {
+        self.guard.check()
+    }
+
     /// How long the leadership may still be believed in if the store never answers again.
     pub fn remaining(&self) -> Duration {
         self.guard.remaining()

@@ -36,6 +36,8 @@
 //! | `embedded:DIR` | a server within this process, with its data in a folder; see [`embedded`] | `embedded` (default) |
 //! | `memory:`, `memory:NAME` | the same without a folder, for tests and examples | `embedded` (default) |
 //!
+//! Programs without `async` find all of it in [`blocking`].
+//!
 //! # When not to use it
 //!
 //! A lock can keep two *correct* processes apart. It cannot stop a process that was paused past its
@@ -44,6 +46,7 @@
 
 mod all;
 mod attempt;
+pub mod blocking;
 mod connect;
 mod durable;
 mod election;

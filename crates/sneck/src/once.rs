@@ -284,6 +284,14 @@ impl Run {
         self.record.written
     }
 
+    /// Whether the run may go on: its lock is certainly still held.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`] when it is not, with the reason: somebody else may run the job.
+    pub fn check(&self) -> Result<(), Error> {
+        self.guard.check()
+    }
+
     /// Resolves when the lock the run holds is lost, and says why: somebody else may run the job then.
     ///
     /// # Cancel safety

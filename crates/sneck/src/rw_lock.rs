@@ -159,11 +159,7 @@ impl ReadGuard {
     /// # Ok(()) }
     /// ```
     pub fn try_upgrade(&self) -> Result<WriteGuard, Error> {
-        let text = "a reader cannot become a writer: of two who try, each waits for the other";
-        Err(Error::new(ErrorKind::Refused, text).with_lock(self.name()).with_hint(
-            "unlock and ask to write, and then read again what was read; or begin as a writer and \
-             downgrade",
-        ))
+        Err(no_upgrade(self.name()))
     }
 
     /// Gives the lock back; see [`Guard::unlock`].
@@ -186,6 +182,15 @@ impl Deref for ReadGuard {
     fn deref(&self) -> &Guard {
         &self.0
     }
+}
+
+/// Why a reader cannot become a writer.
+pub(crate) fn no_upgrade(name: &Name) -> Error {
+    let text = "a reader cannot become a writer: of two who try, each waits for the other";
+    Error::new(ErrorKind::Refused, text).with_lock(name).with_hint(
+        "unlock and ask to write, and then read again what was read; or begin as a writer and \
+         downgrade",
+    )
 }
 
 /// A lock held alone, which can be shared with readers without being released.
