@@ -225,7 +225,7 @@ fn an_election_is_observed_as_an_iterator() {
     thread::scope(|scope| {
         let second = scope.spawn(|| other.election("scheduler").campaign_timeout("second", SOON));
         first.resign().unwrap();
-        let mut seen = leaders.by_ref().map(Result::unwrap).flatten();
+        let mut seen = leaders.by_ref().filter_map(Result::unwrap);
         let leader = seen.find(|leader| leader.data == "second").unwrap();
         assert_eq!(leader.token, Some(second.join().unwrap().unwrap().token()));
     });
