@@ -18,6 +18,7 @@ mod python;
 pub mod cassandra;
 pub mod contract;
 pub mod curator;
+pub mod embedded;
 pub mod kazoo;
 pub mod proxy;
 pub mod redis;

@@ -14,7 +14,7 @@
 
 mod builder;
 mod ensemble;
-mod four_letter;
+pub(crate) mod four_letter;
 mod launch;
 mod link;
 mod shared;

@@ -1,18 +1,23 @@
 //! Futures that are dropped wherever they stand.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, url};
 use sneck::{Limits, Locks};
-use sneck_testkit::zookeeper::{Builder, Version};
 use sneck_testkit::{dropped_after, or_skip};
 use std::time::Duration;
+
+on_each_kind!(
+    a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next,
+    a_lock_dropped_at_any_moment_leaves_no_node,
+    a_timed_out_lock_has_left_the_line,
+);
 
 async fn locks_on(server: &str) -> Locks {
     sneck::connect(&url(server, "cancel", "10s")).await.expect("the server serves")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let observer = observer_of(&server).await;
     let (ours, others) =
         (locks_on(&server.connect_string()).await, locks_on(&server.connect_string()).await);
@@ -46,9 +51,8 @@ async fn a_lock_dropped_at_any_await_point_leaves_no_node_and_wakes_the_next() {
     assert!(dropped >= 14, "{dropped} futures were dropped before they were done");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lock_dropped_at_any_moment_leaves_no_node() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_lock_dropped_at_any_moment_leaves_no_node(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let observer = observer_of(&server).await;
     let locks = locks_on(&server.connect_string()).await;
     let (mut had, mut dropped) = (0, 0);
@@ -67,9 +71,8 @@ async fn a_lock_dropped_at_any_moment_leaves_no_node() {
     assert!(dropped > 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_timed_out_lock_has_left_the_line() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_timed_out_lock_has_left_the_line(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let observer = observer_of(&server).await;
     let locks = locks_on(&server.connect_string()).await;
     let held = locks.mutex("t").lock().await.expect("nobody else has it");

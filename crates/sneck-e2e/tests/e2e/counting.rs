@@ -1,10 +1,10 @@
 //! Many processes count in one file while servers are killed.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{until, url, worker};
 use sneck_e2e::register::Register;
 use sneck_e2e::worker_process::Said;
 use sneck_testkit::or_skip;
-use sneck_testkit::zookeeper::{Builder, Version};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,12 +13,13 @@ const TURNS: usize = 500;
 /// Turns between two faults, so that each fault hits a line that works.
 const TURNS_BETWEEN_FAULTS: u64 = 400;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_update_is_lost_while_servers_are_killed_and_restarted() {
-    let ensemble = or_skip!(Builder::new(Version::V3_9).nodes(3).start().await);
+on_each_kind!(no_update_is_lost_while_servers_are_killed_and_restarted);
+
+async fn no_update_is_lost_while_servers_are_killed_and_restarted(kind: Kind) {
+    let servers = or_skip!(kind.server().nodes(3).start().await);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("register");
-    let url = url(&ensemble.connect_string(), "counting", "8s");
+    let url = url(&servers.connect_string(), "counting", "8s");
     let finished = Arc::new(AtomicUsize::new(0));
     let mut counting = Vec::new();
     for _ in 0..PROCESSES {
@@ -41,10 +42,12 @@ async fn no_update_is_lost_while_servers_are_killed_and_restarted() {
             break;
         }
         // Every second time the leader, which costs an election.
-        let victim = if kills % 2 == 0 { ensemble.leader().await } else { kills / 2 % 3 };
-        ensemble.kill(victim).await;
-        ensemble.start_server(victim).await;
-        ensemble.wait_until_serving().await;
+        let victim = match kills % 2 {
+            0 => servers.leader().await,
+            _ => kills / 2 % servers.nodes(),
+        };
+        servers.kill(victim).await;
+        servers.start_again(victim).await;
         kills += 1;
     }
 

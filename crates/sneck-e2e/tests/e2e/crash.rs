@@ -1,5 +1,6 @@
 //! Holders and leaders that die.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, spread, until, url, worker};
 use sneck::Clock;
 use sneck_testkit::or_skip;
@@ -10,12 +11,12 @@ use std::time::Duration;
 /// to that is not the lock's.
 const LOAD: Duration = Duration::from_millis(500);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_holder_is_followed_within_the_timeout_and_a_tick() {
+on_each_kind!(a_killed_holder_is_followed_within_the_timeout_and_a_tick);
+
+async fn a_killed_holder_is_followed_within_the_timeout_and_a_tick(kind: Kind) {
     const HOLDERS: usize = 8;
     let (tick, timeout) = (Duration::from_millis(500), Duration::from_secs(2));
-    let builder = Builder::new(Version::V3_9).tick_ms(500);
-    let server = or_skip!(builder.start().await);
+    let server = or_skip!(kind.server().tick_ms(500).start().await);
     let url = url(&server.connect_string(), "crash", "2s");
     let mut waiter = worker(&url).await;
     let observer = observer_of(&server).await;

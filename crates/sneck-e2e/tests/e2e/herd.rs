@@ -1,21 +1,22 @@
 //! A thousand waiters in one line.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, url};
 use sneck::zookeeper::wire::OpCode;
 use sneck::{Limits, Progress};
 use sneck_testkit::or_skip;
 use sneck_testkit::proxy::Proxy;
-use sneck_testkit::zookeeper::{Builder, Version};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+on_each_kind!(a_release_wakes_one_of_a_thousand_waiters_in_order);
+
 const WAITERS: usize = 1_000;
 const SESSIONS: usize = 4;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_release_wakes_one_of_a_thousand_waiters_in_order() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_release_wakes_one_of_a_thousand_waiters_in_order(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let url = url(&proxy.addr().to_string(), "herd", "30s");
     let mut sessions = Vec::new();

@@ -1,16 +1,22 @@
 //! Answers that never come.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, places, url};
 use sneck::zookeeper::Session;
 use sneck::zookeeper::wire::OpCode;
 use sneck::{ErrorKind, Locks};
 use sneck_testkit::or_skip;
 use sneck_testkit::proxy::{Proxy, Then};
-use sneck_testkit::zookeeper::{Builder, Version};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+on_each_kind!(
+    a_thousand_swallowed_creates_leave_no_ghost_and_grant_nothing_twice,
+    a_session_that_expires_after_a_swallowed_create_takes_its_node_along,
+    a_swallowed_release_is_settled_too,
+);
 
 const LANES: usize = 4;
 
@@ -25,10 +31,9 @@ async fn no_claim_has_two_nodes(observer: &Session, dir: &str) {
     assert_eq!(claims.len(), places.len(), "{places:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_swallowed_creates_leave_no_ghost_and_grant_nothing_twice() {
+async fn a_thousand_swallowed_creates_leave_no_ghost_and_grant_nothing_twice(kind: Kind) {
     const ROUNDS: usize = 250;
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let server = or_skip!(kind.server().start().await);
     let holders = Arc::new(AtomicU32::new(0));
     let mut lanes = Vec::new();
     for _ in 0..LANES {
@@ -59,10 +64,9 @@ async fn a_thousand_swallowed_creates_leave_no_ghost_and_grant_nothing_twice() {
     line_of(&observer_of(&server).await, "/swallow/l", 0).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_expires_after_a_swallowed_create_takes_its_node_along() {
+async fn a_session_that_expires_after_a_swallowed_create_takes_its_node_along(kind: Kind) {
     const ROUNDS: usize = 5;
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let server = or_skip!(kind.server().start().await);
     let mut lanes = Vec::new();
     for lane in 0..LANES {
         let observer = observer_of(&server).await;
@@ -110,9 +114,8 @@ async fn takes_the_lock(locks: &Locks, name: &str) {
     guard.unlock().await.expect("a new session");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_swallowed_release_is_settled_too() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_swallowed_release_is_settled_too(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let observer = observer_of(&server).await;
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let url = url(&proxy.addr().to_string(), "release", "10s");

@@ -14,5 +14,6 @@ mod partition;
 mod pause;
 mod recipes;
 mod sequence;
+mod server;
 mod support;
 mod wakeup;

@@ -1,13 +1,14 @@
 //! A holder that is stopped past its timeout and continued.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, url, worker};
 use rustix::process::Signal;
 use sneck_testkit::or_skip;
-use sneck_testkit::zookeeper::{Builder, Version};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_holder_knows_at_once_and_its_late_write_is_refused() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+on_each_kind!(a_stopped_holder_knows_at_once_and_its_late_write_is_refused);
+
+async fn a_stopped_holder_knows_at_once_and_its_late_write_is_refused(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = format!("write l {}", folder.path().join("register").display());
     let url = url(&server.connect_string(), "pause", "2s");

@@ -1,26 +1,29 @@
 //! Elections, durable locks and intervals, when processes die and answers get lost.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer, until, url, worker};
 use sneck::zookeeper::wire::OpCode;
 use sneck::{End, Locks, Ran, Start};
 use sneck_testkit::or_skip;
 use sneck_testkit::proxy::{Proxy, Rule, Then};
-use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3600);
+on_each_kind!(
+    a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_process,
+    a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for,
+    a_leader_in_a_black_hole_is_told_before_another_leads,
+    a_lost_answer_to_any_write_of_a_durable_lock_is_settled,
+    a_lost_answer_uses_up_no_interval_and_grants_none_twice,
+);
 
-async fn server() -> Result<Ensemble, sneck_testkit::StartError> {
-    Builder::new(Version::V3_9).tick_ms(500).start().await
-}
+const HOUR: Duration = Duration::from_secs(3600);
 
 async fn connect(url: &str) -> Locks {
     sneck::connect(url).await.expect("the server serves")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_process() {
-    let server = or_skip!(server().await);
+async fn a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_process(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let url = url(&server.connect_string(), "durable", "2s");
     let onlooker = connect(&url).await;
     let mut owner = worker(&url).await;
@@ -42,9 +45,8 @@ async fn a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_proc
     assert!(next > again, "{next} after {again}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for() {
-    let server = or_skip!(server().await);
+async fn a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let url = url(&server.connect_string(), "once", "2s");
     let mut runner = worker(&url).await;
     let token = runner.ask("once job 3600", &["runs", "job"]).await.number(2);
@@ -67,9 +69,8 @@ async fn a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for
     assert!(matches!(retrying.start().await, Ok(Start::Skip(_))));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_in_a_black_hole_is_told_before_another_leads() {
-    let server = or_skip!(Builder::new(Version::V3_9).tick_ms(2_000).start().await);
+async fn a_leader_in_a_black_hole_is_told_before_another_leads(kind: Kind) {
+    let server = or_skip!(kind.server().tick_ms(2_000).start().await);
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let mut leader = worker(&url(&proxy.addr().to_string(), "hole", "4s")).await;
     let mut next = worker(&url(&server.connect_string(), "hole", "4s")).await;
@@ -105,9 +106,8 @@ async fn with_a_lost_write<T>(
     done
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_to_any_write_of_a_durable_lock_is_settled() {
-    let server = or_skip!(server().await);
+async fn a_lost_answer_to_any_write_of_a_durable_lock_is_settled(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let locks = connect(&url(&proxy.addr().to_string(), "lost", "20s")).await;
     let onlooker = connect(&url(&server.connect_string(), "lost", "20s")).await;
@@ -131,9 +131,8 @@ async fn a_lost_answer_to_any_write_of_a_durable_lock_is_settled() {
     assert_eq!(history.len(), 4, "each release by force is remembered once: {history:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_uses_up_no_interval_and_grants_none_twice() {
-    let server = or_skip!(server().await);
+async fn a_lost_answer_uses_up_no_interval_and_grants_none_twice(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let locks = connect(&url(&proxy.addr().to_string(), "lost-run", "20s")).await;
     let onlooker = connect(&url(&server.connect_string(), "lost-run", "20s")).await;

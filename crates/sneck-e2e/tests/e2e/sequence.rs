@@ -1,18 +1,36 @@
 //! Counters that run out, parents that vanish, and children that are nobody's place.
 
+use crate::server::{Kind, Servers, on_each_kind, on_kind};
 use crate::support::{line_of, observer_of, places, until, url};
 use sneck::zookeeper::wire::Acl;
 use sneck::zookeeper::{CreateMode, Session};
 use sneck::{ErrorKind, Locks, Progress};
 use sneck_testkit::or_skip;
-use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
-async fn locks_on(server: &Ensemble, root: &str) -> Locks {
+on_each_kind!(
+    a_counter_that_runs_out_is_refused_and_the_remedy_works,
+    whoever_comes_too_late_for_a_number_is_refused_and_leaves,
+    a_place_with_a_negative_number_displaces_no_holder,
+    nobody_is_granted_the_lock_beside_a_place_with_a_negative_number,
+    tokens_rise_when_the_parent_is_gone_between_two_grants,
+    parents_that_vanish_before_they_are_used_only_delay_a_lock,
+    a_lock_is_had_once_its_parents_stay,
+    a_child_that_is_nobodys_place_is_refused_ignored_or_waited_for,
+);
+// Servers of the two lines differ in what they do when a counter runs out.
+on_kind!(
+    zookeeper_3_8,
+    Kind::ZooKeeper(Version::V3_8),
+    a_counter_that_runs_out_is_refused_and_the_remedy_works,
+    whoever_comes_too_late_for_a_number_is_refused_and_leaves,
+);
+
+async fn locks_on(server: &Servers, root: &str) -> Locks {
     let url = url(&server.connect_string(), root, "10s");
     sneck::connect(&url).await.expect("the server serves")
 }
@@ -39,86 +57,79 @@ async fn remove(observer: &Session, path: &str) {
     observer.delete(path, None).await.expect("it is there, without children");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_counter_that_runs_out_is_refused_and_the_remedy_works() {
+async fn a_counter_that_runs_out_is_refused_and_the_remedy_works(kind: Kind) {
     const CONTENDERS: usize = 10;
     const FIRST: i32 = i32::MAX - 7;
-    for version in Version::ALL {
-        let server = or_skip!(Builder::new(version).counter("/last/l", FIRST).start().await);
-        let observer = observer_of(&server).await;
-        let sessions = [locks_on(&server, "last").await, locks_on(&server, "last").await];
-        let (holders, grants) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let mut contending = Vec::new();
-        for contender in 0..CONTENDERS {
-            let mutex = sessions[contender % sessions.len()].mutex("l");
-            let (observer, holders, grants) = (observer.clone(), holders.clone(), grants.clone());
-            contending.push(tokio::spawn(async move {
-                loop {
-                    let guard = match mutex.lock().await {
-                        Ok(guard) => guard,
-                        Err(error) => return error,
-                    };
-                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a double hold");
-                    let line = numbers(&observer, "/last/l").await;
-                    // Of those without a number, which are on their way out, no more is said here.
-                    let ours = line.into_iter().find(|number| *number >= 0);
-                    grants.lock().expect("no panic").push((ours, guard.token()));
-                    holders.fetch_sub(1, Ordering::SeqCst);
-                    guard.unlock().await.expect("held");
-                }
-            }));
-        }
-        for contender in contending {
-            let error = contender.await.expect("no panic");
-            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-            let hint = error.hint().expect("there is a remedy");
-            assert!(hint.contains("delete the node /last/l"), "{hint}");
-        }
-        let mut grants = std::mem::take(&mut *grants.lock().expect("no panic"));
-        let granted: Vec<Option<i32>> = grants.iter().map(|(number, _)| *number).collect();
-        assert_eq!(granted, (FIRST..i32::MAX).map(Some).collect::<Vec<_>>(), "each number once");
-
-        // The hint's condition comes true by itself: who was refused is not in line.
-        line_of(&observer, "/last/l", 0).await;
-        remove(&observer, "/last/l").await;
-        let guard = sessions[0].mutex("l").lock().await.expect("the counter is new");
-        assert_eq!(numbers(&observer, "/last/l").await, [0]);
-        grants.push((Some(0), guard.token()));
-        assert!(grants.windows(2).all(|pair| pair[0].1 < pair[1].1), "tokens rise: {grants:?}");
-        guard.unlock().await.expect("held");
+    let server = or_skip!(kind.server().counter("/last/l", FIRST).start().await);
+    let observer = observer_of(&server).await;
+    let sessions = [locks_on(&server, "last").await, locks_on(&server, "last").await];
+    let (holders, grants) = (Arc::new(AtomicU32::new(0)), Arc::new(Mutex::new(Vec::new())));
+    let mut contending = Vec::new();
+    for contender in 0..CONTENDERS {
+        let mutex = sessions[contender % sessions.len()].mutex("l");
+        let (observer, holders, grants) = (observer.clone(), holders.clone(), grants.clone());
+        contending.push(tokio::spawn(async move {
+            loop {
+                let guard = match mutex.lock().await {
+                    Ok(guard) => guard,
+                    Err(error) => return error,
+                };
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "a double hold");
+                let line = numbers(&observer, "/last/l").await;
+                // Of those without a number, which are on their way out, no more is said here.
+                let ours = line.into_iter().find(|number| *number >= 0);
+                grants.lock().expect("no panic").push((ours, guard.token()));
+                holders.fetch_sub(1, Ordering::SeqCst);
+                guard.unlock().await.expect("held");
+            }
+        }));
     }
+    for contender in contending {
+        let error = contender.await.expect("no panic");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        let hint = error.hint().expect("there is a remedy");
+        assert!(hint.contains("delete the node /last/l"), "{hint}");
+    }
+    let mut grants = std::mem::take(&mut *grants.lock().expect("no panic"));
+    let granted: Vec<Option<i32>> = grants.iter().map(|(number, _)| *number).collect();
+    assert_eq!(granted, (FIRST..i32::MAX).map(Some).collect::<Vec<_>>(), "each number once");
+
+    // The hint's condition comes true by itself: who was refused is not in line.
+    line_of(&observer, "/last/l", 0).await;
+    remove(&observer, "/last/l").await;
+    let guard = sessions[0].mutex("l").lock().await.expect("the counter is new");
+    assert_eq!(numbers(&observer, "/last/l").await, [0]);
+    grants.push((Some(0), guard.token()));
+    assert!(grants.windows(2).all(|pair| pair[0].1 < pair[1].1), "tokens rise: {grants:?}");
+    guard.unlock().await.expect("held");
 }
 
 /// Creates that are on the way together get negative numbers once the counter is used up, also from
 /// servers that count no further than 2147483647 for those that come one by one.
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_too_late_for_a_number_is_refused_and_leaves() {
+async fn whoever_comes_too_late_for_a_number_is_refused_and_leaves(kind: Kind) {
     const CONTENDERS: usize = 100;
-    for version in Version::ALL {
-        let server = or_skip!(Builder::new(version).counter("/late/l", i32::MAX - 1).start().await);
-        let observer = observer_of(&server).await;
-        let locks = locks_on(&server, "late").await;
-        let holder = locks.mutex("l").lock().await.expect("the last number");
-        let contending: Vec<_> = (0..CONTENDERS)
-            .map(|_| {
-                let mutex = locks.mutex("l");
-                tokio::spawn(async move { mutex.lock().await })
-            })
-            .collect();
-        for contender in contending {
-            let error = contender.await.expect("no panic").expect_err("there is no number left");
-            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-        }
-        line_of(&observer, "/late/l", 1).await;
-        assert!(holder.is_held());
-        holder.unlock().await.expect("held");
+    let server = or_skip!(kind.server().counter("/late/l", i32::MAX - 1).start().await);
+    let observer = observer_of(&server).await;
+    let locks = locks_on(&server, "late").await;
+    let holder = locks.mutex("l").lock().await.expect("the last number");
+    let contending: Vec<_> = (0..CONTENDERS)
+        .map(|_| {
+            let mutex = locks.mutex("l");
+            tokio::spawn(async move { mutex.lock().await })
+        })
+        .collect();
+    for contender in contending {
+        let error = contender.await.expect("no panic").expect_err("there is no number left");
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     }
+    line_of(&observer, "/late/l", 1).await;
+    assert!(holder.is_held());
+    holder.unlock().await.expect("held");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_place_with_a_negative_number_displaces_no_holder() {
+async fn a_place_with_a_negative_number_displaces_no_holder(kind: Kind) {
     for counter in [1, i32::MAX - 100] {
-        let server = or_skip!(Builder::new(Version::V3_9).counter("/neg/l", counter).start().await);
+        let server = or_skip!(kind.server().counter("/neg/l", counter).start().await);
         let observer = observer_of(&server).await;
         let locks = locks_on(&server, "neg").await;
         let holder = locks.mutex("l").lock().await.expect("nobody else has it");
@@ -133,10 +144,9 @@ async fn a_place_with_a_negative_number_displaces_no_holder() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_granted_the_lock_beside_a_place_with_a_negative_number() {
+async fn nobody_is_granted_the_lock_beside_a_place_with_a_negative_number(kind: Kind) {
     for counter in [1, i32::MAX - 100] {
-        let server = or_skip!(Builder::new(Version::V3_9).counter("/neg/l", counter).start().await);
+        let server = or_skip!(kind.server().counter("/neg/l", counter).start().await);
         let observer = observer_of(&server).await;
         let locks = locks_on(&server, "neg").await;
         let strange = format!("/neg/l/_c_x-lock-{}", i32::MIN);
@@ -157,10 +167,9 @@ async fn nobody_is_granted_the_lock_beside_a_place_with_a_negative_number() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn tokens_rise_when_the_parent_is_gone_between_two_grants() {
+async fn tokens_rise_when_the_parent_is_gone_between_two_grants(kind: Kind) {
     let interval = Duration::from_millis(200);
-    let builder = Builder::new(Version::V3_9).container_check_interval(interval);
+    let builder = kind.server().container_check_interval(interval);
     let server = or_skip!(builder.start().await);
     let observer = observer_of(&server).await;
     let locks = locks_on(&server, "reaped").await;
@@ -193,12 +202,11 @@ async fn tokens_rise_when_the_parent_is_gone_between_two_grants() {
     assert!(last < Some(guard.token()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn parents_that_vanish_before_they_are_used_only_delay_a_lock() {
+async fn parents_that_vanish_before_they_are_used_only_delay_a_lock(kind: Kind) {
     const TIMES: usize = 50;
     /// For each lock; a claim that makes its parents more often than this takes it for a fault.
     const DELETIONS: usize = 10;
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+    let server = or_skip!(kind.server().start().await);
     let locks = locks_on(&server, "gone").await;
     let allowed = Arc::new(Semaphore::new(0));
     let deleting = tokio::spawn({
@@ -232,9 +240,8 @@ async fn parents_that_vanish_before_they_are_used_only_delay_a_lock() {
 }
 
 /// The parents vanish without fail, until the lock says that something is wrong.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lock_is_had_once_its_parents_stay() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_lock_is_had_once_its_parents_stay(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let locks = locks_on(&server, "flood").await;
     let troubled = Arc::new(AtomicBool::new(false));
     let mutex = locks.mutex("l").on_progress({
@@ -262,9 +269,8 @@ async fn a_lock_is_had_once_its_parents_stay() {
     assert!(guard.is_held());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_is_nobodys_place_is_refused_ignored_or_waited_for() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
+async fn a_child_that_is_nobodys_place_is_refused_ignored_or_waited_for(kind: Kind) {
+    let server = or_skip!(kind.server().start().await);
     let observer = observer_of(&server).await;
     let url = url(&server.connect_string(), "foreign", "10s");
     make(&observer, "/foreign", CreateMode::Persistent).await;

@@ -1,10 +1,15 @@
 //! Wake-ups that are lost or late.
 
+use crate::server::{Kind, on_each_kind};
 use crate::support::{line_of, observer_of, url};
 use sneck::{Limits, Locks};
 use sneck_testkit::proxy::Proxy;
-use sneck_testkit::zookeeper::{Builder, Version};
 use std::time::{Duration, Instant};
+
+on_each_kind!(
+    a_swallowed_event_costs_time_but_no_lock,
+    an_event_that_comes_ten_seconds_late_is_not_waited_for,
+);
 
 const RECHECK: Duration = Duration::from_secs(2);
 
@@ -16,8 +21,8 @@ async fn impatient(addr: &str, root: &str) -> Locks {
 }
 
 /// Breaks the waiter's events, releases the lock, and returns how long the waiter took.
-async fn handed_on_with(root: &str, harm: impl FnOnce(&Proxy)) -> Option<Duration> {
-    let server = match Builder::new(Version::V3_9).start().await {
+async fn handed_on_with(kind: Kind, root: &str, harm: impl FnOnce(&Proxy)) -> Option<Duration> {
+    let server = match kind.server().start().await {
         Ok(server) => server,
         Err(sneck_testkit::StartError::Unavailable(unavailable)) => {
             sneck_testkit::skip::report(&unavailable, root);
@@ -43,17 +48,15 @@ async fn handed_on_with(root: &str, harm: impl FnOnce(&Proxy)) -> Option<Duratio
 /// The cap, and a round trip or two on a loaded machine.
 const CAP: Duration = Duration::from_secs(5);
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_swallowed_event_costs_time_but_no_lock() {
-    if let Some(took) = handed_on_with("swallowed", |proxy| proxy.swallow_events(1)).await {
+async fn a_swallowed_event_costs_time_but_no_lock(kind: Kind) {
+    if let Some(took) = handed_on_with(kind, "swallowed", |proxy| proxy.swallow_events(1)).await {
         assert!(took < CAP, "{took:?}");
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_comes_ten_seconds_late_is_not_waited_for() {
+async fn an_event_that_comes_ten_seconds_late_is_not_waited_for(kind: Kind) {
     let late = |proxy: &Proxy| proxy.delay_events(Duration::from_secs(10));
-    if let Some(took) = handed_on_with("late", late).await {
+    if let Some(took) = handed_on_with(kind, "late", late).await {
         assert!(took < CAP, "{took:?}");
     }
 }

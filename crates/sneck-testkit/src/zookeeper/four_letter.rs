@@ -24,13 +24,13 @@ pub(super) async fn ask(addr: SocketAddr, word: &str) -> io::Result<String> {
 
 /// What a server is at the moment, if it serves at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     Standalone,
     Leader,
     Follower,
 }
 
-pub(super) async fn mode(addr: SocketAddr) -> Option<Mode> {
+pub(crate) async fn mode(addr: SocketAddr) -> Option<Mode> {
     let answer = ask(addr, "srvr").await.ok()?;
     let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "))?;
     match mode.trim() {
