@@ -32,7 +32,7 @@ pub(crate) const NOT_FOUND: u8 = 127;
 pub(crate) fn of_error(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Invalid => USAGE,
-        ErrorKind::Refused => REFUSED,
+        ErrorKind::Refused | ErrorKind::Disagreement => REFUSED,
         ErrorKind::Unavailable | ErrorKind::Protocol => UNAVAILABLE,
         ErrorKind::Timeout => CONFLICT,
         ErrorKind::Lost => LOST,

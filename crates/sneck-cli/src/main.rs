@@ -5,6 +5,7 @@
 //! shown), [`secret`] (what is not), [`exit`] (which failure has which code).
 
 mod args;
+mod asked;
 mod background;
 mod child;
 mod config;
@@ -13,6 +14,7 @@ mod entry;
 mod exec;
 mod exit;
 mod failure;
+mod job;
 mod printer;
 mod schedule;
 mod secret;

@@ -7,7 +7,7 @@ use crate::verb::detach::own_program;
 use sneck::embedded::{self, EmbeddedUrl};
 use sneck::local::Local;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
-use sneck::{Caller, Locks, Name};
+use sneck::{Caller, Contender, Locks, Name};
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,12 @@ impl Store {
         &self.locks
     }
 
+    /// The same, where this text is a part of who we are. For what has no note of its own.
+    pub(crate) fn locks_saying(&self, note: &str) -> Locks {
+        let caller = Caller { note: note.to_owned(), ..self.locks.caller().clone() };
+        self.locks.clone().with_caller(caller)
+    }
+
     /// Where the store is, without credentials.
     pub(crate) fn url(&self) -> String {
         self.url.without_credentials()
@@ -81,6 +87,13 @@ impl Store {
     pub(crate) fn owner(&self) -> String {
         let caller = self.locks.caller();
         format!("{}@{}:{}", caller.user, caller.host, caller.pid)
+    }
+
+    /// Whether it is we who stand there.
+    pub(crate) fn is_own(&self, contender: &Contender) -> bool {
+        let ours = self.locks.caller();
+        let theirs = contender.caller.as_ref();
+        theirs.is_some_and(|theirs| (theirs.pid, &theirs.host) == (ours.pid, &ours.host))
     }
 
     /// The session timeout the servers have given us: what all periods of a lease are fractions of.

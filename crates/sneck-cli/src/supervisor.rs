@@ -1,6 +1,7 @@
 //! A command that runs under a lock: signals go to it, and it ends before the lock could be
 //! somebody else's.
 
+use crate::args::OnRevoke;
 use crate::child::{Change, Child};
 use crate::failure::Failure;
 use crate::printer::Printer;
@@ -19,6 +20,9 @@ pub(crate) struct Supervisor<'a> {
     guard: &'a Guard,
     lost: Pin<Box<dyn Future<Output = Loss> + 'a>>,
     loss: Option<Loss>,
+    /// Resolves when somebody asks for the lock; gone once the command has been told.
+    revoked: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
+    on_revoke: OnRevoke,
     signals: &'a mut Signals,
     schedule: Schedule,
     child: Child,
@@ -52,6 +56,7 @@ impl<'a> Supervisor<'a> {
         guard: &'a Guard,
         signals: &'a mut Signals,
         bounds: Option<Bounds>,
+        on_revoke: OnRevoke,
         command: &[OsString],
         environment: &[(&str, String)],
     ) -> Result<Self, Failure> {
@@ -61,8 +66,19 @@ impl<'a> Supervisor<'a> {
         let foreground = terminal.is_some_and(Terminal::is_ours);
         let child = Child::start(command, environment, foreground)?;
         let lost = Box::pin(guard.lost());
-        let schedule = Schedule::new(bounds);
-        Ok(Supervisor { guard, lost, loss: None, signals, schedule, child, terminal })
+        let revoked: Pin<Box<dyn Future<Output = ()> + 'a>> =
+            Box::pin(guard.revocation_requested());
+        Ok(Supervisor {
+            guard,
+            lost,
+            loss: None,
+            revoked: Some(revoked),
+            on_revoke,
+            signals,
+            schedule: Schedule::new(bounds),
+            child,
+            terminal,
+        })
     }
 
     /// Looks after the command until it has ended and has been reaped.
@@ -97,6 +113,7 @@ impl<'a> Supervisor<'a> {
                 biased;
                 loss = &mut self.lost, if self.loss.is_none() => self.loss = Some(loss),
                 signal = self.signals.next() => self.signal(signal),
+                () = asked_back(self.revoked.as_mut()) => self.asked_back(printer),
                 () = tokio::time::sleep(nap) => {}
             }
         }
@@ -116,6 +133,19 @@ impl<'a> Supervisor<'a> {
             true => "the store does not answer and the lock may soon be lost; ending the command",
             false => "the lock is lost; ending the command",
         });
+    }
+
+    /// Tells the command that somebody wants the lock. Once: it is a request, and when to end is up to
+    /// the command.
+    fn asked_back(&mut self, printer: &Printer) {
+        self.revoked = None;
+        match self.on_revoke {
+            OnRevoke::Signal(signal) => {
+                printer.say("somebody asks for the lock; telling the command");
+                self.child.signal(signal);
+            }
+            OnRevoke::None => printer.say("somebody asks for the lock; the command goes on"),
+        }
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -195,5 +225,13 @@ impl<'a> Supervisor<'a> {
         }
         // Ended in time, and so before the loss, it has none to show.
         End::Lost(self.loss.unwrap_or(Loss::DeadlinePassed).to_string())
+    }
+}
+
+/// Resolves when somebody asks for the lock, unless that is known already.
+async fn asked_back(revoked: Option<&mut Pin<Box<dyn Future<Output = ()> + '_>>>) {
+    match revoked {
+        Some(revoked) => revoked.await,
+        None => std::future::pending().await,
     }
 }

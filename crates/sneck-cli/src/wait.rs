@@ -1,20 +1,21 @@
 //! Waiting for a lock, and saying how it goes.
 
 use crate::args::WaitArgs;
+use crate::asked::{Asked, Line, Patience};
 use crate::entry::Entry;
 use crate::exit;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::store::Store;
-use sneck::{Contender, ErrorKind, Guard, Mutex, Name, Progress};
+use sneck::{Contender, ErrorKind, Guard, Name, Progress};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Asking for one lock.
+/// Asking for locks.
 pub(crate) struct Wait<'a> {
     store: &'a Store,
-    name: &'a Name,
+    asked: &'a Asked,
     args: &'a WaitArgs,
     printer: &'a Printer,
     /// What `-w` counts from, however often the place in line is lost.
@@ -38,11 +39,11 @@ impl<'a> Wait<'a> {
     /// Will ask for the lock as the command line says.
     pub(crate) fn new(
         store: &'a Store,
-        name: &'a Name,
+        asked: &'a Asked,
         args: &'a WaitArgs,
         printer: &'a Printer,
     ) -> Self {
-        Wait { store, name, args, printer, began: Instant::now() }
+        Wait { store, asked, args, printer, began: Instant::now() }
     }
 
     /// Gets the lock. When the place in line is lost, it asks again: the session may have ended while
@@ -55,11 +56,11 @@ impl<'a> Wait<'a> {
     /// would not help against.
     pub(crate) async fn lock(&self) -> Result<Guard, Failure> {
         let (view, seen) = watch::channel(View::default());
-        let mutex = self.mutex(view);
+        let line = self.line(view);
         loop {
             let result = tokio::select! {
                 biased;
-                result = self.attempt(&mutex) => result,
+                result = line.acquire(self.patience()) => result,
                 never = self.tell(seen.clone()) => never,
             };
             self.printer.clear_status();
@@ -73,7 +74,10 @@ impl<'a> Wait<'a> {
                     let trouble = seen.borrow().trouble.clone();
                     return Err(match trouble {
                         Some(trouble) => trouble.into(),
-                        None => self.conflict(error.holder().cloned()),
+                        None => match self.known_holder(&error) {
+                            None => self.conflict(self.holder().await),
+                            holder => self.conflict(holder),
+                        },
                     });
                 }
                 Err(error) => return Err(error.into()),
@@ -81,21 +85,18 @@ impl<'a> Wait<'a> {
         }
     }
 
-    async fn attempt(&self, mutex: &Mutex) -> Result<Option<Guard>, sneck::Error> {
+    fn patience(&self) -> Patience {
         match self.args.wait {
             // Waiting for no time at all is not waiting, as with flock(1).
-            _ if self.args.nonblock => mutex.try_lock().await,
-            Some(Duration::ZERO) => mutex.try_lock().await,
-            Some(wait) => {
-                mutex.lock_timeout(wait.saturating_sub(self.began.elapsed())).await.map(Some)
-            }
-            None => mutex.lock().await.map(Some),
+            _ if self.args.nonblock => Patience::Once,
+            Some(Duration::ZERO) => Patience::Once,
+            Some(wait) => Patience::Within(wait.saturating_sub(self.began.elapsed())),
+            None => Patience::Forever,
         }
     }
 
-    fn mutex(&self, view: watch::Sender<View>) -> Mutex {
-        let mutex = self.store.locks().mutex(self.name.as_str()).with_note(&self.args.note);
-        mutex.on_progress(move |progress| {
+    fn line(&self, view: watch::Sender<View>) -> Line {
+        self.asked.line(self.store, &self.args.note, move |progress| {
             view.send_modify(|view| match progress {
                 Progress::Waiting(waiting) => {
                     *view = View {
@@ -118,9 +119,9 @@ impl<'a> Wait<'a> {
         loop {
             let mut view = seen.borrow_and_update().clone();
             if view.waiting && view.trouble.is_none() && view.holder.is_none() {
-                view.holder = self.holder().await;
+                view.holder = self.holder().await.map(|(_, holder)| holder);
             }
-            if let Some(text) = view.text(self.name, SystemTime::now()) {
+            if let Some(text) = view.text(&self.asked.quoted(), SystemTime::now()) {
                 match status {
                     true => self.printer.status(&text),
                     false if !said => self.printer.detail(&text),
@@ -134,30 +135,38 @@ impl<'a> Wait<'a> {
         }
     }
 
-    async fn holder(&self) -> Option<Contender> {
-        let line = timeout(LOOK_MAX, self.store.locks().line(self.name.as_str())).await;
-        line.ok()?.ok()?.into_iter().next()
+    /// The holder that the library has learnt of. Of several locks it may be one that we had a place
+    /// in front for.
+    fn known_holder(&self, error: &sneck::Error) -> Option<(Name, Contender)> {
+        match self.asked.names() {
+            [name] => Some((name.clone(), error.holder()?.clone())),
+            _ => None,
+        }
     }
 
-    fn conflict(&self, holder: Option<Contender>) -> Failure {
-        let name = self.name.as_str();
-        let holder = holder.map(|holder| Entry::holder(&holder, SystemTime::now()).sentence());
+    async fn holder(&self) -> Option<(Name, Contender)> {
+        timeout(LOOK_MAX, self.asked.holder(self.store)).await.ok()?
+    }
+
+    fn conflict(&self, holder: Option<(Name, Contender)>) -> Failure {
         let text = match holder {
-            Some(holder) => format!("lock {name:?} is held by {holder}"),
+            Some((name, holder)) => {
+                let holder = Entry::holder(&holder, SystemTime::now()).sentence();
+                self.asked.taken(&name, &holder)
+            }
             // It has been released in the meantime.
-            None => format!("lock {name:?} was not had in time"),
+            None => format!("{} not had in time", self.asked.label()),
         };
-        Failure::new(self.args.conflict_exit_code, text)
+        Failure::new(self.args.conflict_exit_code.unwrap_or(exit::CONFLICT), text)
             .with_hint("see who is in line with `sneck who`; wait for it with -w, or without -n")
             .expected()
     }
 }
 
 impl View {
-    fn text(&self, name: &Name, now: SystemTime) -> Option<String> {
-        let name = name.as_str();
+    fn text(&self, names: &str, now: SystemTime) -> Option<String> {
         if let Some(trouble) = &self.trouble {
-            return Some(format!("waiting for {name:?}: the store cannot be reached: {trouble}"));
+            return Some(format!("waiting for {names}: the store cannot be reached: {trouble}"));
         }
         if !self.waiting {
             return None;
@@ -171,7 +180,7 @@ impl View {
             Some(holder) => format!(", held by {}", Entry::holder(holder, now).sentence()),
             None => String::new(),
         };
-        Some(format!("waiting for {name:?}{ahead}{holder}"))
+        Some(format!("waiting for {names}{ahead}{holder}"))
     }
 }
 
@@ -186,8 +195,7 @@ mod tests {
 
     #[test]
     fn the_place_and_the_holder_in_one_line() {
-        let name = Name::new("a").unwrap();
-        let text = |view: View| view.text(&name, SystemTime::now());
+        let text = |view: View| view.text("\"a\"", SystemTime::now());
         assert_eq!(text(View::default()), None);
         let holder = Some(Contender::new("lock-1", b"10.0.0.1"));
         let view = View { waiting: true, ahead: Some(1), holder, trouble: None };

@@ -68,6 +68,18 @@ fn everything_is_in_the_snapshot() {
 }
 
 #[test]
+fn without_a_folder_it_is_the_shared_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = folder.path().join("local");
+    data(&local.join("data"));
+    let mut command = bare(["export"]);
+    command.env("SNECK_LOCAL_DIR", &local).arg(folder.path().join("apache"));
+    let exported = done(command);
+    assert_eq!(exported.code, Some(0), "{exported:?}");
+    assert!(exported.stderr.contains("sessions; fencing tokens go on above"), "{exported:?}");
+}
+
+#[test]
 fn a_seed_is_the_zxid_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("data"), folder.path().join("apache"));

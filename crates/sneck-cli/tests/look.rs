@@ -67,7 +67,7 @@ async fn hold_can_end_with_its_input() {
     command.stdin(Stdio::piped());
     let mut hold = Running::start(command);
     let held = json(&format!("{}\n", hold.line("")));
-    assert_eq!(keys(&held), ["name", "server", "token"]);
+    assert_eq!(keys(&held), ["mode", "name", "permits", "server", "token"]);
     assert_eq!((&held["name"], &held["server"]), (&"a/b".into(), &url.as_str().into()));
     assert_eq!(line(&url, "a/b")[0]["token"], held["token"]);
     hold.write("input is not the end of input\n");

@@ -78,7 +78,7 @@ fn wrong_usage_is_told_on_standard_error() {
         &["run", "-w", "soon", "a", "--", "true"],
         &["run", "-w", "-1", "a", "--", "true"],
         &["run", "-E", "256", "a", "--", "true"],
-        &["run", "--shared", "a", "--", "true"],
+        &["run", "--share-it", "a", "--", "true"],
         &["who"],
         &["ls", "--quiet", "--verbose"],
         &["__exec"],

@@ -159,6 +159,11 @@ impl Leadership {
         self.guard.token()
     }
 
+    /// The lock that is the leadership, for those who look after the work themselves.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// Whether the leadership is certainly still held; nothing is sent. Once it has said `false` it never
     /// says `true` again.
     pub fn is_held(&self) -> bool {

@@ -279,6 +279,11 @@ impl Run {
         self.guard.token()
     }
 
+    /// The mutex that the run holds, for those who look after the work themselves.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// When the run began, by the store's clock.
     pub fn started(&self) -> SystemTime {
         self.record.written

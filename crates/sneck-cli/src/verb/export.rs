@@ -5,6 +5,7 @@ use crate::exit;
 use crate::failure::{Failure, told};
 use crate::printer::Printer;
 use serde::Serialize;
+use sneck::local::Local;
 use sneck_server::Departure;
 use sneck_server::log::OpenError;
 use sneck_server::snapshot::{ExportError, Exported};
@@ -29,7 +30,11 @@ struct Written {
 /// # Errors
 /// When the data folder cannot be had, or the snapshot not be written.
 pub(crate) fn export(args: &ExportArgs, printer: &Printer) -> Result<u8, Failure> {
-    let departure = Departure::open(&args.data).map_err(|error| not_read(&error))?;
+    let data = match &args.data {
+        Some(data) => data.clone(),
+        None => Local::parse("local:")?.data(),
+    };
+    let departure = Departure::open(&data).map_err(|error| not_read(&error))?;
     let exported = match args.seed {
         true => departure.seed(&args.dir),
         false => departure.export(&args.dir),

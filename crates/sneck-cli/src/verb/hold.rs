@@ -1,15 +1,16 @@
 //! `sneck hold`: a lock without a command.
 
 use crate::args::HoldArgs;
+use crate::asked::Asked;
 use crate::exit;
 use crate::failure::Failure;
 use crate::printer::Printer;
 use crate::server::ServerUrl;
 use crate::signals::Signals;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::wait::{Wait, interrupted};
 use serde::Serialize;
-use sneck::{Guard, Name};
+use sneck::Guard;
 use std::io::{self, Read};
 use tokio::sync::oneshot;
 
@@ -18,6 +19,8 @@ use tokio::sync::oneshot;
 struct Held<'a> {
     name: &'a str,
     token: u64,
+    mode: &'static str,
+    permits: Option<String>,
     server: String,
 }
 
@@ -30,25 +33,25 @@ pub(crate) async fn hold(
     args: &HoldArgs,
     printer: &Printer,
 ) -> Result<u8, Failure> {
-    let name = store::name(&args.name)?;
+    let asked = Asked::new(&args.names, &args.kind)?;
     let mut signals = Signals::take(&Signals::ENDING)?;
     let store = tokio::select! {
         biased;
         signal = signals.ending() => return Err(interrupted(signal)),
         store = Store::open(url, "sneck hold".to_owned()) => store?,
     };
-    let result = hold_on(&store, &name, args, &mut signals, printer).await;
+    let result = hold_on(&store, &asked, args, &mut signals, printer).await;
     store.close(result).await
 }
 
 async fn hold_on(
     store: &Store,
-    name: &Name,
+    asked: &Asked,
     args: &HoldArgs,
     signals: &mut Signals,
     printer: &Printer,
 ) -> Result<u8, Failure> {
-    let wait = Wait::new(store, name, &args.wait, printer);
+    let wait = Wait::new(store, asked, &args.wait, printer);
     let guard = tokio::select! {
         biased;
         signal = signals.ending() => {
@@ -57,15 +60,18 @@ async fn hold_on(
         }
         guard = wait.lock() => guard?,
     };
-    tell(store, name, args, &guard, printer)?;
+    tell(store, asked, args, &guard, printer)?;
     tokio::select! {
         biased;
         loss = guard.lost() => {
-            let text = format!("lock {:?} was lost: {loss}", name.as_str());
+            let text = format!("{} was lost: {loss}", asked.label());
             return Err(Failure::new(exit::LOST, text)
                 .with_hint("somebody else may hold the lock by now"));
         }
         _ = signals.ending() => {}
+        () = guard.revocation_requested() => {
+            printer.say("somebody asks for the lock; letting go");
+        }
         () = end_of_input(args.until_eof) => {}
     }
     guard.unlock().await?;
@@ -74,18 +80,24 @@ async fn hold_on(
 
 fn tell(
     store: &Store,
-    name: &Name,
+    asked: &Asked,
     args: &HoldArgs,
     guard: &Guard,
     printer: &Printer,
 ) -> Result<(), Failure> {
-    let token = guard.token();
-    match args.json {
-        true => {
-            printer.json(&Held { name: name.as_str(), token: token.get(), server: store.url() })
+    for (name, token) in asked.names().iter().zip(asked.tokens(guard)) {
+        match args.json {
+            true => printer.json(&Held {
+                name: name.as_str(),
+                token,
+                mode: asked.mode(),
+                permits: asked.permits(),
+                server: store.url(),
+            })?,
+            false => printer.data(&token.to_string())?,
         }
-        false => printer.data(&token.to_string()),
     }
+    Ok(())
 }
 
 /// Resolves when standard input has ended, if that is asked for.

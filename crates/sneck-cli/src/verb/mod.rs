@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod detach;
 pub(crate) mod doctor;
+pub(crate) mod every;
 pub(crate) mod export;
 pub(crate) mod hold;
 pub(crate) mod ls;

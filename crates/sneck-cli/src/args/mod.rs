@@ -1,8 +1,13 @@
 //! The command line as its users see it: the one definition that parsing, help, completions and
 //! the man pages are made from.
 
+mod kind;
+
+pub(crate) use kind::{KindArgs, Share, WaitArgs};
+
 use clap::builder::ArgPredicate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
+use rustix::process::Signal;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -65,31 +70,37 @@ pub(crate) enum Verb {
     Man(ManArgs),
 }
 
-/// How long to wait for a lock.
-#[derive(Debug, Args)]
-pub(crate) struct WaitArgs {
-    /// Do not wait: if the lock is taken, give up at once
-    #[arg(short, long, conflicts_with = "wait")]
-    pub(crate) nonblock: bool,
-    /// Wait at most this long, such as 30s or 2m; a bare number is seconds
-    ///
-    /// Counted from when the store has answered, however often the place in line is lost.
-    #[arg(short, long, value_name = "DUR", value_parser = duration)]
-    pub(crate) wait: Option<Duration>,
-    /// The exit code when the lock is not had in time
-    #[arg(short = 'E', long, value_name = "N", default_value_t = crate::exit::CONFLICT)]
-    pub(crate) conflict_exit_code: u8,
-    /// A text that everybody in line can read, such as why
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    pub(crate) note: String,
-}
-
 /// The arguments of `sneck run`.
 #[derive(Debug, Args)]
 #[command(after_long_help = RUN_ENDING)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
+    pub(crate) kind: KindArgs,
+    #[command(flatten)]
     pub(crate) wait: WaitArgs,
+    /// Run at most once in this interval, across all machines, such as 55m
+    ///
+    /// Counted from the start of the last run, by the store's clock. Who comes too early, or while it
+    /// runs, skips: exit code 0, or that of -E.
+    #[arg(
+        long,
+        value_name = "DUR",
+        value_parser = interval,
+        conflicts_with_all = ["kind", "nonblock", "wait"]
+    )]
+    pub(crate) every: Option<Duration>,
+    /// With --every: a run that failed, or whose process died, does not use up its interval
+    #[arg(long, requires = "every")]
+    pub(crate) retry_failed: bool,
+    /// With --every: when the run is skipped, print why as JSON
+    #[arg(long, requires = "every")]
+    pub(crate) json: bool,
+    /// What the command gets when somebody asks for the lock with `sneck revoke`
+    ///
+    /// TERM, INT, HUP, QUIT, USR1, USR2, or none. The lock is released only when the command has ended,
+    /// which it may do at its leisure.
+    #[arg(long, value_name = "SIGNAL", value_parser = on_revoke, default_value = "TERM")]
+    pub(crate) on_revoke: OnRevoke,
     /// How long before the lock could be lost the command is told to end (TERM, later KILL)
     ///
     /// By default an eighth of the session's term, at most 2s. At most a quarter of it.
@@ -98,9 +109,9 @@ pub(crate) struct RunArgs {
     /// Show others in line the command's arguments too, not only the program's name
     #[arg(long)]
     pub(crate) show_args: bool,
-    /// The lock: segments separated by '/', such as invoice/42
-    #[arg(value_name = "NAME")]
-    pub(crate) name: OsString,
+    /// The lock: segments separated by '/', such as invoice/42; of several, all or none are had
+    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    pub(crate) names: Vec<OsString>,
     /// The command and its arguments, which no shell looks at
     #[arg(value_name = "CMD", last = true, required = true, num_args = 1..)]
     pub(crate) command: Vec<OsString>,
@@ -111,16 +122,18 @@ pub(crate) struct RunArgs {
 #[command(after_long_help = HOLD_ENDING)]
 pub(crate) struct HoldArgs {
     #[command(flatten)]
+    pub(crate) kind: KindArgs,
+    #[command(flatten)]
     pub(crate) wait: WaitArgs,
     /// Also release the lock when standard input ends
     #[arg(long)]
     pub(crate) until_eof: bool,
-    /// Print {"name", "token", "server"} instead of the bare token
+    /// Print {"name", "token", "mode", "permits", "server"} instead of the bare token, one line a lock
     #[arg(long)]
     pub(crate) json: bool,
-    /// The lock: segments separated by '/', such as invoice/42
-    #[arg(value_name = "NAME")]
-    pub(crate) name: OsString,
+    /// The lock: segments separated by '/', such as invoice/42; of several, all or none are had
+    #[arg(value_name = "NAME", required = true, num_args = 1..)]
+    pub(crate) names: Vec<OsString>,
 }
 
 /// The arguments of `sneck ls`.
@@ -262,9 +275,9 @@ pub(crate) struct TlsArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = EXPORT_ENDING)]
 pub(crate) struct ExportArgs {
-    /// The data folder of the server, which must have been stopped
+    /// The data folder of the server, which must have been stopped; that of local: unless set
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Take nothing along but the zxid, so that fencing tokens only go up
     #[arg(long)]
     pub(crate) seed: bool,
@@ -312,6 +325,36 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads the interval of a job.
+fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("an interval of zero is none".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
+/// What a command gets when its lock is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnRevoke {
+    Signal(Signal),
+    None,
+}
+
+/// Reads a signal's name. Not its number, which differs between systems.
+fn on_revoke(text: &str) -> Result<OnRevoke, String> {
+    let name = text.to_ascii_uppercase();
+    Ok(match name.strip_prefix("SIG").unwrap_or(&name) {
+        "TERM" => OnRevoke::Signal(Signal::TERM),
+        "INT" => OnRevoke::Signal(Signal::INT),
+        "HUP" => OnRevoke::Signal(Signal::HUP),
+        "QUIT" => OnRevoke::Signal(Signal::QUIT),
+        "USR1" => OnRevoke::Signal(Signal::USR1),
+        "USR2" => OnRevoke::Signal(Signal::USR2),
+        "NONE" => OnRevoke::None,
+        _ => return Err("it is TERM, INT, HUP, QUIT, USR1, USR2 or none".to_owned()),
+    })
+}
+
 /// Reads an address to listen on. Names are for clients: one may stand for several addresses, and for
 /// others tomorrow.
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -342,7 +385,8 @@ Examples:
 Exit codes:
   0      done; with `run`: the command's own exit code, exactly
   64     wrong usage: an option, a lock name, a URL or the configuration file
-  65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do);
+  65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do):
+         it is a lock of another kind, for instance, or has another number of permits;
          with `serve`: the data folder is damaged
   69     the store cannot be reached, or does not speak its protocol
   70     a defect of sneck
@@ -385,15 +429,29 @@ Examples:
   sneck run -n cache/users -- refresh-cache users || test $? = 75
   sneck run -w 30s -E 0 report -- make-report
   sneck run --note 'release 4.2' deploy/web -- ./deploy.sh
+  sneck run account/7 account/3 -- ./transfer    both locks, or neither
+  sneck run -s catalogue -- ./export             beside other readers
+  sneck run --write catalogue -- ./import        when no reader is in
+  sneck run --permits 1/3 import -- ./import     beside two others at most
+  sneck run --every 55m report -- ./report.sh    from the crontab of every machine
 
 What the command sees:
   SNECK_NAME    the lock's name
   SNECK_TOKEN   the fencing token: larger than that of every earlier holder. Send it with every
                 write, so that the resource can refuse a writer that was paused and woke too late.
-  SNECK_MODE    exclusive
+                Of several locks, names and tokens are one a line, in the order of the command line.
+  SNECK_MODE    exclusive, shared, write, permits or (with `elect`) leader
+  SNECK_PERMITS how many of how many, such as 1/3, with --permits
   SNECK_OWNER   who holds the lock, as user@host:pid
   SNECK_SERVER  where the lock is, without credentials
   Standard input, output and error are those of sneck.
+
+Once in an interval (--every):
+  The interval begins when the command starts, by the store's clock, also if it fails. Whoever comes
+  before the next one, or while it runs, skips and says who ran it and when. Ask for somewhat less
+  than the timer's period, such as 55m, as timers fire a little early or late. It never waits.
+  With --json a skip prints {\"name\", \"ran\", \"due\", \"running\", \"last\"}: last is null or {\"started\",
+  \"ended\", \"result\", \"token\", \"by\"}, and running and by are as in `sneck who --json`.
 
 Waiting:
   On a terminal one line says who holds the lock and how many are ahead. When the place in line is
@@ -406,6 +464,9 @@ Signals:
   is the foreground, so that Ctrl-C, Ctrl-Z and reading work as without sneck. A job that stays
   stopped for longer than its session loses the lock; it is ended before it could go on.
 
+When somebody asks for the lock (`sneck revoke`):
+  The group gets TERM, or what --on-revoke says, once. The lock stays until the command has ended.
+
 When the lock is lost:
   The group gets TERM --grace before the lock could be given to somebody else, or at once if it has
   been lost already; then KILL, early enough to be dead before that moment. The exit code is 76. The
@@ -417,14 +478,16 @@ When the lock is lost:
 
 Exit codes:
   the command's own, exactly; 128+n when signal n ended it; 75 (or -E) when the lock was not had in
-  time; 76 when it was lost; 126 and 127 when the command cannot be run; more in `sneck --help`.";
+  time; 0 (or -E) when --every had it skipped; 76 when it was lost; 126 and 127 when the command cannot be run; more in `sneck --help`.";
 
 const HOLD_ENDING: &str = "\
-Prints the fencing token once the lock is held, then holds it until INT, TERM or HUP (exit code 0).
+Prints the fencing token once the lock is held, then holds it until INT, TERM or HUP, or until somebody
+asks for it with `sneck revoke` (exit code 0). Of several locks it prints a token each, one a line.
 Exit code 76 when the lock is lost first.
 
 Examples:
   sneck hold maintenance
+  sneck hold --shared --note 'backup runs' catalogue
   sneck hold --until-eof maintenance < some-pipe";
 
 const LS_ENDING: &str = "\
@@ -508,6 +571,7 @@ The server has to be stopped, and must not be started again on that folder once 
 lock would have two holders. docs/growing.md of the project has all steps, and the way back.
 
 Examples:
+  sneck export /tmp/zookeeper                                 what the server of local: has kept
   sneck export --data /var/lib/sneck /tmp/zookeeper
   sneck export --data /var/lib/sneck --seed /tmp/zookeeper    nothing but the zxid
 
