@@ -9,10 +9,13 @@ mod exclusion;
 mod leaving;
 mod line;
 mod modes;
+mod on_zookeeper;
 mod permits;
 mod records;
 mod several;
 mod tokens;
+
+pub use on_zookeeper::{OnZooKeeper, Way};
 
 use async_trait::async_trait;
 use sneck_core::{

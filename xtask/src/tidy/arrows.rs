@@ -14,7 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sneck-server", &["sneck-wire"]),
     ("sneck", &["sneck-core", "sneck-cassandra", "sneck-zookeeper", "sneck-server", "sneck-redis"]),
     ("sneck-cli", &["sneck", "sneck-server"]),
-    ("sneck-testkit", &["sneck-core", "sneck-wire"]),
+    // A client to hold the contract suite against everything that speaks ZooKeeper's protocol.
+    ("sneck-testkit", &["sneck-core", "sneck-wire", "sneck-zookeeper"]),
     // The server only for a process that tests kill: `sneck serve` presets no counters.
     (
         "sneck-e2e",
