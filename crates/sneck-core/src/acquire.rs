@@ -7,6 +7,7 @@ use crate::clock::{Clock, Instant, sleep_until};
 use crate::contender::Contender;
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
+use crate::instrument::{Instrument, Subject, Watched};
 use crate::lease::Loss;
 use crate::name::Name;
 use std::collections::BTreeSet;
@@ -68,6 +69,7 @@ pub struct Locker {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    instrument: Option<Arc<dyn Instrument>>,
 }
 
 impl Locker {
@@ -76,13 +78,20 @@ impl Locker {
 
     /// A locker with the default [`Limits`].
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Locker { backend, clock, limits: Limits::default() }
+        Locker { backend, clock, limits: Limits::default(), instrument: None }
     }
 
     /// The same with other limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same, telling `instrument` of every attempt.
+    #[must_use]
+    pub fn with_instrument(mut self, instrument: Arc<dyn Instrument>) -> Self {
+        self.instrument = Some(instrument);
         self
     }
 
@@ -139,10 +148,14 @@ impl Locker {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
-        self.check_mode(&request)?;
+        let watched = self.watch(&name, request.mode);
+        if let Err(error) = self.check_mode(&request) {
+            watched.failed(&error);
+            return Err(error);
+        }
         let seed = request.id.as_u128() as u64;
         let place = Place::new(self.backend.claim(request), self.pauses(seed));
-        self.acquire_place(place, name, seed, patience, progress).await
+        self.acquire_place(place, watched, name, seed, patience, progress).await
     }
 
     /// Acquires several locks at once: all or none. Waiting for all of them counts as one wait, and the
@@ -168,8 +181,16 @@ impl Locker {
         }
         check_all(&requests).map_err(|error| error.with_backend(&self.backend.label()))?;
         let (name, seed) = (requests[0].name.clone(), requests[0].id.as_u128() as u64);
+        let watched = self.watch(&name, requests[0].mode);
         let place = Place::new(self.backend.claim_all(requests), self.pauses(seed));
-        self.acquire_place(place, name, seed, patience, progress).await
+        self.acquire_place(place, watched, name, seed, patience, progress).await
+    }
+
+    fn watch(&self, name: &Name, mode: Mode) -> Watched {
+        let store = self.backend.label();
+        let subject = Subject { store: &store, name, mode };
+        let probe = self.instrument.as_ref().map(|instrument| instrument.attempt(&subject));
+        Watched::new(probe, self.clock.clone())
     }
 
     fn check_mode(&self, request: &Request) -> Result<(), Error> {
@@ -183,29 +204,42 @@ impl Locker {
     async fn acquire_place(
         &self,
         mut place: Place,
+        mut watched: Watched,
         name: Name,
         seed: u64,
         patience: Patience,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let mut seen = Seen::default();
+        let progress = |told: Progress<'_>| {
+            match told {
+                Progress::Waiting(waiting) => watched.waiting(waiting),
+                Progress::Trouble(error) => watched.trouble(error),
+            }
+            progress(told);
+        };
         let result = tokio::select! {
             biased;
-            result = self.wait(&mut place, patience, &mut seen, progress) => result,
+            result = self.wait(&mut place, patience, &mut seen, &progress) => result,
             error = self.run_out(patience) => Err(error),
         };
         let error = match result {
             Ok(Some((asked, grant))) => match self.lapsed(asked, &grant) {
-                None => return Ok(Some(self.guard(place, name, asked, grant, seed))),
+                None => {
+                    watched.acquired(grant.token);
+                    return Ok(Some(self.guard(place, watched, name, asked, grant, seed)));
+                }
                 Some(loss) => place_lost(loss),
             },
             Ok(None) => {
+                watched.refused();
                 place.leave_within(self.limits.leave).await;
                 return Ok(None);
             }
             Err(error) => error,
         };
         let error = self.locate(seen.explain(error), &name);
+        watched.failed(&error);
         let holder = self.holder(&name, &error, seen);
         let (left, holder) = tokio::join!(place.leave_within(self.limits.leave), holder);
         Err(error.with_holder(holder).with_outcome(left))
@@ -273,6 +307,7 @@ impl Locker {
     fn guard(
         &self,
         mut place: Place,
+        watched: Watched,
         name: Name,
         asked: Instant,
         grant: Grant,
@@ -280,7 +315,7 @@ impl Locker {
     ) -> Guard {
         let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
         let label = self.backend.label();
-        let granted = Granted { claim, name, label, grant, asked };
+        let granted = Granted { claim, watched, name, label, grant, asked };
         granted.guard(self.clock.clone(), self.pauses(seed))
     }
 

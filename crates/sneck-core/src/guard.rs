@@ -4,6 +4,7 @@ use crate::backoff::Backoff;
 use crate::claim::{Claim, Grant, Standing, Term};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
+use crate::instrument::Watched;
 use crate::lease::{Lease, Loss};
 use crate::name::Name;
 use crate::token::Token;
@@ -258,6 +259,7 @@ impl Hold {
 /// Looks after one held lock: notices that it is gone, renews it, and gives it back.
 pub(crate) struct Keeper {
     claim: Box<dyn Claim>,
+    watched: Watched,
     hold: Arc<Hold>,
     /// How long each answer extends the lease, for stores where every lock has a term of its own.
     term: Option<Duration>,
@@ -269,6 +271,7 @@ pub(crate) struct Keeper {
 /// Who asked and what was granted: everything a guard is made of.
 pub(crate) struct Granted {
     pub(crate) claim: Box<dyn Claim>,
+    pub(crate) watched: Watched,
     pub(crate) name: Name,
     pub(crate) label: Arc<str>,
     pub(crate) grant: Grant,
@@ -289,8 +292,8 @@ impl Granted {
         let (name, label) = (self.name, self.label);
         let hold = Arc::new(Hold { name, label, token, tokens, clock, revoked, lease, own });
         let (keeper_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let keeper =
-            Keeper { claim: self.claim, hold: hold.clone(), term, asked: self.asked, backoff };
+        let (claim, watched, asked) = (self.claim, self.watched, self.asked);
+        let keeper = Keeper { claim, watched, hold: hold.clone(), term, asked, backoff };
         tokio::spawn(keeper.run(orders));
         Guard { hold, keeper: keeper_orders }
     }
@@ -319,6 +322,7 @@ impl Keeper {
         };
         // No order is waited for any more; whoever sends one learns that from the closed channel.
         drop(orders);
+        self.watched.ended(hold.loss());
         // Also after a loss: the place may still be there, and nobody would ever hold it.
         let left = leave(&mut *self.claim, &mut self.backoff).await;
         if let Some(reply) = reply {

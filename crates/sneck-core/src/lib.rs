@@ -35,6 +35,7 @@ mod durable;
 mod error;
 mod fields;
 mod guard;
+mod instrument;
 mod lease;
 mod memory;
 mod memory_records;
@@ -59,6 +60,7 @@ pub use durable::{DurableHolder, DurableLine, Fate, Flag, ForcedRelease, HISTORY
 pub use error::{Error, ErrorKind, Outcome};
 pub use fields::Fields;
 pub use guard::Guard;
+pub use instrument::{Instrument, Probe, Subject};
 pub use lease::{Lease, Loss};
 pub use memory::Memory;
 pub use name::Name;

@@ -62,6 +62,7 @@ mod reentrant;
 mod refresh;
 mod rw_lock;
 mod semaphore;
+pub mod telemetry;
 mod work_error;
 
 pub use all::All;

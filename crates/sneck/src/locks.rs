@@ -8,6 +8,7 @@ use crate::mutex::Mutex;
 use crate::once::Once;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
+use crate::telemetry::{self, Instrument};
 use sneck_core::{
     Backend, Caller, Contender, Error, ErrorKind, Limits, Locker, Name, Promises, RecordKind,
     Records, SystemClock, settle,
@@ -29,6 +30,10 @@ impl Locks {
     /// Locks on a backend that was set up by hand.
     pub fn on(backend: Arc<dyn Backend>) -> Self {
         let locker = Locker::new(backend, Arc::new(SystemClock));
+        let locker = match telemetry::of_this_build() {
+            Some(instrument) => locker.with_instrument(instrument),
+            None => locker,
+        };
         Locks { locker, caller: identity::of_this_process() }
     }
 
@@ -44,6 +49,24 @@ impl Locks {
     #[must_use]
     pub fn with_caller(mut self, caller: Caller) -> Self {
         self.caller = caller;
+        self
+    }
+
+    /// The same, telling this instrument what becomes of every attempt and hold, and no other: see
+    /// [`telemetry`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// use sneck::telemetry::Several;
+    /// use std::sync::Arc;
+    /// let nobody = Several::new(Vec::new());
+    /// let locks = sneck::connect("memory:").await?.with_instrument(Arc::new(nobody));
+    /// locks.mutex("cache").lock().await?.unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_instrument(mut self, instrument: Arc<dyn Instrument>) -> Self {
+        self.locker = self.locker.with_instrument(instrument);
         self
     }
 

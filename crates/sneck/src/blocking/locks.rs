@@ -2,6 +2,7 @@
 
 use super::driver::Driver;
 use super::{All, Durable, Election, Mutex, Once, RwLock, Semaphore};
+use crate::telemetry::Instrument;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
 use sneck_core::{Backend, Caller, Contender, Error, Limits, Name, Promises};
@@ -59,6 +60,12 @@ impl Locks {
     #[must_use]
     pub fn with_caller(self, caller: Caller) -> Self {
         Locks { inner: self.inner.with_caller(caller), ..self }
+    }
+
+    /// The same, telling this instrument what becomes of every attempt and hold, and no other.
+    #[must_use]
+    pub fn with_instrument(self, instrument: Arc<dyn Instrument>) -> Self {
+        Locks { inner: self.inner.with_instrument(instrument), ..self }
     }
 
     /// Who is said to ask.
