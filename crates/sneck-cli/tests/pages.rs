@@ -10,8 +10,23 @@ use std::process::Stdio;
 
 use stage::{bare, done};
 
-const VERBS: [&str; 9] =
-    ["run", "hold", "ls", "who", "doctor", "serve", "export", "completions", "man"];
+const VERBS: [&str; 13] = [
+    "run",
+    "hold",
+    "ls",
+    "who",
+    "watch",
+    "revoke",
+    "elect",
+    "durable",
+    "doctor",
+    "serve",
+    "export",
+    "completions",
+    "man",
+];
+/// The pages of `durable take` and its kin.
+const DURABLE_PAGES: usize = 5;
 
 #[test]
 fn completions_know_every_subcommand() {
@@ -40,7 +55,7 @@ fn manual_pages_know_every_subcommand() {
     }
     let run = fs::read_to_string(dir.join("sneck-run.1")).unwrap();
     assert!(run.contains("SNECK_TOKEN") && run.contains("76"));
-    assert_eq!(fs::read_dir(&dir).unwrap().count(), VERBS.len() + 1);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), VERBS.len() + DURABLE_PAGES + 1);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The command line as its users see it: the one definition that parsing, help, completions and
 //! the man pages are made from.
 
+mod durable;
 mod kind;
 
+pub(crate) use durable::{DurableAction, DurableArgs, ForceArgs, FreeArgs, ShowArgs, TakeArgs};
 pub(crate) use kind::{KindArgs, Share, WaitArgs};
 
 use clap::builder::ArgPredicate;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 use rustix::process::Signal;
+use sneck::ClaimId;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -58,6 +61,14 @@ pub(crate) enum Verb {
     Ls(LsArgs),
     /// Show who holds a lock and who waits for it
     Who(WhoArgs),
+    /// Show what happens to locks, as it happens
+    Watch(WatchArgs),
+    /// Ask whoever holds a lock to let go
+    Revoke(RevokeArgs),
+    /// Run a command while leading, on one machine of all; or show who leads
+    Elect(ElectArgs),
+    /// Take, free and show locks that outlive the process that took them
+    Durable(DurableArgs),
     /// Examine the servers: can they be reached, and can their locks be relied on?
     Doctor(DoctorArgs),
     /// Be a server for locks yourself: one process that stands in for a ZooKeeper
@@ -155,6 +166,80 @@ pub(crate) struct WhoArgs {
     /// The lock: segments separated by '/', such as invoice/42
     #[arg(value_name = "NAME")]
     pub(crate) name: OsString,
+}
+
+/// The arguments of `sneck watch`.
+#[derive(Debug, Args)]
+#[command(after_long_help = WATCH_ENDING)]
+pub(crate) struct WatchArgs {
+    /// Print a line of JSON for each event
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How often to look
+    #[arg(long, value_name = "DUR", value_parser = interval, default_value = "500ms")]
+    pub(crate) interval: Duration,
+    /// The lock; without it, all
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<OsString>,
+}
+
+/// The arguments of `sneck revoke`.
+#[derive(Debug, Args)]
+#[command(after_long_help = REVOKE_ENDING)]
+pub(crate) struct RevokeArgs {
+    /// Print {"name", "asked"}, where asked is an array of entries as in `sneck who --json`
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The lock: segments separated by '/', such as invoice/42
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+}
+
+/// The arguments of `sneck elect`.
+#[derive(Debug, Args)]
+#[command(after_long_help = ELECT_ENDING)]
+pub(crate) struct ElectArgs {
+    /// Stand for no election: print who leads, and every change of that, until a signal comes
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) observe: bool,
+    /// With --observe: print a line of JSON for each change
+    #[arg(long, requires = "observe")]
+    pub(crate) json: bool,
+    /// What everybody is shown of the leader, such as where it can be reached; at most 200 bytes
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) data: String,
+    /// Stand again when leadership is lost, instead of ending with 76
+    #[arg(long, conflicts_with = "observe")]
+    pub(crate) again: bool,
+    /// Do not wait: if somebody leads, give up at once
+    #[arg(short, long, conflicts_with_all = ["wait", "observe"])]
+    pub(crate) nonblock: bool,
+    /// Wait at most this long to lead, such as 30s or 2m; a bare number is seconds
+    #[arg(short, long, value_name = "DUR", value_parser = duration, conflicts_with = "observe")]
+    pub(crate) wait: Option<Duration>,
+    /// The exit code when the election is not won in time, instead of 75
+    #[arg(short = 'E', long, value_name = "N")]
+    pub(crate) conflict_exit_code: Option<u8>,
+    /// How long before leadership could be lost the command is told to end; see `sneck run --help`
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
+    /// What the command gets when somebody asks for the leadership: a signal, or none
+    #[arg(long, value_name = "SIGNAL", value_parser = on_revoke, default_value = "TERM")]
+    pub(crate) on_revoke: OnRevoke,
+    /// Show others the command's arguments too, not only the program's name
+    #[arg(long)]
+    pub(crate) show_args: bool,
+    /// The election: segments separated by '/', such as scheduler
+    #[arg(value_name = "NAME")]
+    pub(crate) name: OsString,
+    /// The command and its arguments, which no shell looks at
+    #[arg(
+        value_name = "CMD",
+        last = true,
+        required_unless_present = "observe",
+        num_args = 1..
+    )]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// The arguments of `sneck doctor`.
@@ -340,6 +425,11 @@ pub(crate) enum OnRevoke {
     None,
 }
 
+/// Reads the id of a hold.
+fn hold_id(text: &str) -> Result<ClaimId, String> {
+    text.parse().map_err(|error: sneck::Error| error.to_string())
+}
+
 /// Reads a signal's name. Not its number, which differs between systems.
 fn on_revoke(text: &str) -> Result<OnRevoke, String> {
     let name = text.to_ascii_uppercase();
@@ -500,6 +590,48 @@ JSON: {\"name\", \"held\", \"line\"}, where line is an array, holder first, of {
 \"holder\" or \"waiter\"; since is by the store's clock, in RFC 3339; text is what a client other than
 sneck wrote. What is not known is null. All but since and token was written by the clients
 themselves, so it is information, not proof.";
+
+const WATCH_ENDING: &str = "\
+Prints first what is, then what happens, until INT, TERM or HUP (exit code 0). What comes and goes
+between two looks is not seen.
+
+  held    somebody is first in line who was not
+  freed   whoever was first has gone
+  joined  somebody has come into line behind others
+  left    somebody has gone who was behind others
+
+JSON, one a line: {\"at\", \"event\", \"name\", \"who\"}, where who is as in `sneck who --json`, and at is
+by the clock of this machine.
+
+Examples:
+  sneck watch
+  sneck watch --json nightly | jq -r .event";
+
+const REVOKE_ENDING: &str = "\
+It is a request, and nothing is taken away. A command of `sneck run` gets TERM, or what its
+--on-revoke says; `sneck hold` lets go; a program that uses the library is told, and so is one that uses
+Apache Curator. Says whom it has asked; exit code 0, also when nobody holds the lock.
+
+Example:
+  sneck revoke nightly && sneck run -w 1m nightly -- ./urgent.sh";
+
+const ELECT_ENDING: &str = "\
+Waits until it leads, then runs the command, as `sneck run` does under a lock: with the same
+environment (SNECK_MODE is leader), signals and exit codes. When the command ends, the leadership is
+resigned and its exit code is ours: whoever keeps services running, starts us again, at the end of the
+line. When leadership is lost, the command is dead before another can lead; the exit code is 76, or
+with --again we stand again.
+
+On ZooKeeper candidates share a line with Apache Curator's leader latch. A name is that of an election
+or of a lock, not of both.
+
+Examples:
+  sneck elect --data http://10.0.0.7:8080 scheduler -- ./scheduler
+  sneck elect --observe scheduler
+
+--observe prints a line for who leads, and for each change of that: TOKEN WHO WHERE DATA, or `nobody
+leads`. JSON, one a line: {\"name\", \"token\", \"data\", \"leader\"}, where leader is null or as in
+`sneck who --json`.";
 
 const DOCTOR_ENDING: &str = "\
 For each server: can its name be resolved, can it be reached, is it ZooKeeper, how long is the round
