@@ -18,7 +18,7 @@ mod url;
 
 pub use credentials::Credentials;
 pub use error::{ConnectError, End, RequestError};
-pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, ZooKeeper};
+pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, Pattern, ZooKeeper};
 pub use options::{SessionLimits, SessionOptions};
 pub use server::Server;
 pub use session::{

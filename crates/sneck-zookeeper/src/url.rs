@@ -1,7 +1,7 @@
 //! Where the servers are and how to use them, in one line of text.
 
 use crate::credentials::Credentials;
-use crate::lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions};
+use crate::lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, Pattern};
 use crate::options::SessionOptions;
 use crate::server::Server;
 use percent_encoding::percent_decode_str;
@@ -21,7 +21,7 @@ use std::time::Duration;
 /// | `timeout` | the session timeout to ask for, such as `10s` | `10s` |
 /// | `connect-timeout` | how long to try before opening a session fails | `5s` |
 /// | `acl` | `open`, or `creator`: only these credentials may read or write what sneck makes | `open` |
-/// | `dialect` | `curator`: the naming of Apache Curator's mutex | `curator` |
+/// | `dialect` | whose clients to share lines with: `curator`, `kazoo`, `go`, or `custom:PATTERN` as in [`Pattern`] | `curator` |
 /// | `foreign` | `refuse`, `ignore` or `block`: what to do about nodes that are nobody's place in line | `refuse` |
 /// | `ca` | with `zks`: a PEM file of certificate authorities | those of the system |
 /// | `cert`, `key` | with `zks`: PEM files of a client certificate and its key | none |
@@ -115,7 +115,12 @@ impl ZooKeeperUrl {
                 self.lock.acl = choice(name, &value, &known)?;
             }
             "dialect" => {
-                self.lock.dialect = choice(name, &value, &[("curator", Dialect::Curator)])?
+                let known =
+                    [("curator", Dialect::Curator), ("kazoo", Dialect::Kazoo), ("go", Dialect::Go)];
+                self.lock.dialect = match value.strip_prefix("custom:") {
+                    Some(pattern) => Dialect::Custom(Pattern::parse(pattern)?),
+                    None => choice(name, &value, &known)?,
+                };
             }
             "foreign" => {
                 let known = [
@@ -273,6 +278,24 @@ mod tests {
             let error = ZooKeeperUrl::of_options(query).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
             assert!(error.to_string().contains(says), "{query}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_dialect_can_be_chosen() {
+        for (value, dialect) in [
+            ("curator", Dialect::Curator),
+            ("kazoo", Dialect::Kazoo),
+            ("go", Dialect::Go),
+            ("custom:job-*-n-", Dialect::Custom(Pattern::parse("job-*-n-").unwrap())),
+        ] {
+            let url = ZooKeeperUrl::parse(&format!("zk://h?dialect={value}")).unwrap();
+            assert_eq!(url.lock.dialect, dialect, "{value}");
+        }
+        for (value, says) in [("esperanto", "curator or kazoo or go"), ("custom:x", "one \"*\"")] {
+            let error = ZooKeeperUrl::parse(&format!("zk://h?dialect={value}")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains(says), "{error}");
         }
     }
 

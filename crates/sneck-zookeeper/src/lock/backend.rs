@@ -1,7 +1,6 @@
 //! Locks on ZooKeeper.
 
 use super::claim::ZooKeeperClaim;
-use super::dialect::Dialect;
 use super::layout::{AclPolicy, Layout, LockOptions};
 use super::sessions::Sessions;
 use super::together::Together;
@@ -86,9 +85,7 @@ impl Backend for ZooKeeper {
     }
 
     fn supports(&self, mode: Mode) -> bool {
-        // A line of elections is for candidates only.
-        let has_lines_of_others = self.layout.options.dialect == Dialect::Curator;
-        mode == Mode::Exclusive || has_lines_of_others
+        self.layout.options.dialect.has(mode)
     }
 
     fn capacity(&self) -> Option<&dyn Capacity> {

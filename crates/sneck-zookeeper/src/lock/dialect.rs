@@ -1,5 +1,9 @@
 //! Which node names share a line.
 
+mod pattern;
+
+pub use pattern::Pattern;
+
 use sneck_core::{ClaimId, Mode};
 use std::collections::BTreeSet;
 
@@ -15,6 +19,15 @@ pub enum Dialect {
     /// `zookeeper-client` queue up with too.
     #[default]
     Curator,
+    /// `<32 hex>__lock__<number>` and `<32 hex>__rlock__<number>`: `Lock`, `ReadLock`, `WriteLock` and
+    /// `Election` of kazoo. kazoo's `Lock` does not wait for a `ReadLock`, and has the same name as a
+    /// `WriteLock`, so on a name with readers its clients have to take a `WriteLock`.
+    Kazoo,
+    /// `_c_<32 hex>-lock-<number>`: the lock of go-zookeeper, in one line with the mutex of
+    /// [`Curator`](Dialect::Curator).
+    Go,
+    /// Whatever another program has: exclusive locks only.
+    Custom(Pattern),
     /// `_c_<uuid>-latch-<number>`: the leader latch of Apache Curator. The lines of elections are such,
     /// whatever the dialect of the locks beside them.
     CuratorLatch,
@@ -87,24 +100,65 @@ pub(crate) struct Place {
     pub(crate) mode: Mode,
 }
 
-/// What stands before the number of a reader, a writer, and a permit that is held.
+/// What stands before the number of a place, in the dialects of Curator and of kazoo.
+const LOCK: &str = "lock-";
+const LATCH: &str = "latch-";
 const READ: &str = "__READ__";
 const WRITE: &str = "__WRIT__";
+const KAZOO_LOCK: &str = "__lock__";
+const KAZOO_READ: &str = "__rlock__";
+/// What stands before the number of a permit that is held.
 const LEASE: &str = "lease-";
 
 impl Dialect {
     /// What the names of all nodes of a claim begin with, and of nobody else's.
-    pub(crate) fn mark(self, id: ClaimId) -> String {
-        format!("_c_{id}-")
+    pub(crate) fn mark(&self, id: ClaimId) -> String {
+        let plain = format!("{:032x}", id.as_u128());
+        match self {
+            Dialect::Curator | Dialect::CuratorLatch => format!("_c_{id}-"),
+            Dialect::Go => format!("_c_{plain}-"),
+            Dialect::Kazoo => plain,
+            Dialect::Custom(pattern) => format!("{}{plain}", pattern.before()),
+        }
     }
 
     /// The name of a claim's node up to the server's number, for a place of this mode.
-    pub(crate) fn entry(self, mode: Mode, id: ClaimId) -> String {
-        match mode {
-            Mode::Shared => self.mark(id) + READ,
-            Mode::Write => self.mark(id) + WRITE,
-            _ => self.prefix(id),
+    pub(crate) fn entry(&self, mode: Mode, id: ClaimId) -> String {
+        self.mark(id) + self.word(mode)
+    }
+
+    /// What stands before the number of a place of this mode.
+    fn word(&self, mode: Mode) -> &str {
+        match (self, mode) {
+            (Dialect::Kazoo, Mode::Shared) => KAZOO_READ,
+            (Dialect::Kazoo, _) => KAZOO_LOCK,
+            (Dialect::Custom(pattern), _) => pattern.between(),
+            (_, Mode::Shared) => READ,
+            (_, Mode::Write) => WRITE,
+            (Dialect::CuratorLatch, _) => LATCH,
+            (Dialect::Curator | Dialect::Go, _) => LOCK,
         }
+    }
+
+    /// Whether there is a place of this mode in lines of the dialect.
+    pub(crate) fn has(&self, mode: Mode) -> bool {
+        match self {
+            Dialect::Curator => true,
+            Dialect::Kazoo => !matches!(mode, Mode::Permits(_)),
+            // A line of elections is for candidates only.
+            Dialect::CuratorLatch | Dialect::Go | Dialect::Custom(_) => mode == Mode::Exclusive,
+        }
+    }
+
+    /// The dialect of which a child that is foreign here is a place, for a person.
+    pub(crate) fn spoken_by(child: &str) -> Option<&'static str> {
+        let known = [
+            (Dialect::Curator, "dialect=curator"),
+            (Dialect::Kazoo, "dialect=kazoo"),
+            (Dialect::CuratorLatch, "an election with dialect=curator"),
+        ];
+        let speaks = |(dialect, _): &&(Dialect, _)| dialect.any_place(child).is_some();
+        known.iter().find(speaks).map(|(_, option)| *option)
     }
 
     /// The name of the node of a permit up to the server's number.
@@ -114,28 +168,37 @@ impl Dialect {
 
     /// The name that a writer's node has once its holder is a reader in the same place: with the same
     /// number, so that later writers stay behind (CURATOR-621).
-    pub(crate) fn as_reader(self, writer: &str) -> Option<String> {
-        let (mark, number) = writer.rsplit_once(WRITE)?;
-        Some(format!("{mark}{READ}{number}"))
+    pub(crate) fn as_reader(&self, writer: &str) -> Option<String> {
+        let (mark, number) = writer.rsplit_once(self.word(Mode::Write))?;
+        self.has(Mode::Shared).then(|| format!("{mark}{}{number}", self.word(Mode::Shared)))
     }
 
     /// The place in a line of this kind that a node with this name is.
-    pub(crate) fn place(self, kind: Kind, child: &str) -> Option<Place> {
-        let after = |what| child.rsplit_once(what).and_then(|(_, number)| Sequence::parse(number));
-        match kind {
-            Kind::Mutex => {
-                self.sequence(child).map(|sequence| Place { sequence, mode: Mode::Exclusive })
+    pub(crate) fn place(&self, kind: Kind, child: &str) -> Option<Place> {
+        let numbered = |mode| {
+            let sequence = self.number_behind(self.word(mode), child)?;
+            Some(Place { sequence, mode })
+        };
+        match (kind, self) {
+            // One line for all: whoever is alone in it waits for readers too.
+            (Kind::Mutex, Dialect::Kazoo) => {
+                numbered(Mode::Exclusive).or_else(|| numbered(Mode::Shared))
             }
-            Kind::ReadWrite => {
-                let read = || after(READ).map(|sequence| Place { sequence, mode: Mode::Shared });
-                let write = after(WRITE).map(|sequence| Place { sequence, mode: Mode::Write });
-                write.or_else(read)
-            }
+            (Kind::Mutex, _) => numbered(Mode::Exclusive),
+            (Kind::ReadWrite, Dialect::Custom(_)) => None,
+            (Kind::ReadWrite, _) => numbered(Mode::Write).or_else(|| numbered(Mode::Shared)),
         }
     }
 
+    fn number_behind(&self, word: &str, child: &str) -> Option<Sequence> {
+        if let Dialect::Custom(pattern) = self {
+            child.strip_prefix(pattern.before()).filter(|rest| !rest.starts_with(word))?;
+        }
+        child.rsplit_once(word).and_then(|(_, number)| Sequence::parse(number))
+    }
+
     /// The place in a line of whichever kind.
-    pub(crate) fn any_place(self, child: &str) -> Option<Place> {
+    pub(crate) fn any_place(&self, child: &str) -> Option<Place> {
         self.place(Kind::Mutex, child).or_else(|| self.place(Kind::ReadWrite, child))
     }
 
@@ -158,26 +221,18 @@ impl Dialect {
         leases.into_iter().map(|(_, lease)| lease).filter(is_first).collect()
     }
 
-    /// The dialect of the elections beside locks of this one.
+    /// The dialect of the elections beside locks of this one. kazoo's are its locks; where there are
+    /// none, they are Curator's.
     pub(crate) fn of_elections(self) -> Self {
-        Dialect::CuratorLatch
-    }
-
-    /// The name of a claim's node up to the server's number.
-    pub(crate) fn prefix(self, id: ClaimId) -> String {
         match self {
-            Dialect::Curator => format!("_c_{id}-lock-"),
-            Dialect::CuratorLatch => format!("_c_{id}-latch-"),
+            Dialect::Kazoo | Dialect::Custom(_) => self,
+            Dialect::Curator | Dialect::Go | Dialect::CuratorLatch => Dialect::CuratorLatch,
         }
     }
 
-    /// The number in the name of a place; `None` for what is nobody's place in this dialect.
-    pub(crate) fn sequence(self, child: &str) -> Option<Sequence> {
-        let (_, number) = match self {
-            Dialect::Curator => child.rsplit_once("lock-")?,
-            Dialect::CuratorLatch => child.rsplit_once("latch-")?,
-        };
-        Sequence::parse(number)
+    /// The number in the name of whoever is in a mutex's line; `None` for what is nobody's place there.
+    pub(crate) fn sequence(&self, child: &str) -> Option<Sequence> {
+        self.place(Kind::Mutex, child).map(|place| place.sequence)
     }
 }
 
@@ -227,7 +282,8 @@ mod tests {
     fn elections_and_locks_are_foreign_to_each_other() {
         let id = ClaimId::from_u128(1);
         let latch = Dialect::Curator.of_elections();
-        let [place, candidate] = [Dialect::Curator, latch].map(|of| of.prefix(id) + "0000000007");
+        let [place, candidate] =
+            [Dialect::Curator, latch].map(|of| of.entry(Mode::Exclusive, id) + "0000000007");
         assert_eq!(candidate, "_c_00000000-0000-0000-0000-000000000001-latch-0000000007");
         assert_eq!(latch.sequence(&candidate), Some(Sequence(7)));
         assert_eq!((latch.sequence(&place), sequence(&candidate)), (None, None));
@@ -271,8 +327,80 @@ mod tests {
 
     #[test]
     fn our_own_names_are_places() {
-        let prefix = Dialect::Curator.prefix(ClaimId::from_u128(1));
+        let prefix = Dialect::Curator.entry(Mode::Exclusive, ClaimId::from_u128(1));
         assert_eq!(prefix, "_c_00000000-0000-0000-0000-000000000001-lock-");
         assert!(sequence(&format!("{prefix}0000000001")).is_some());
+    }
+
+    #[test]
+    fn names_of_kazoo_are_one_line_for_readers_writers_and_mutexes() {
+        let (id, kazoo) = (ClaimId::from_u128(0xabc), Dialect::Kazoo);
+        let hex = "00000000000000000000000000000abc";
+        let [mutex, writer, reader] = [Mode::Exclusive, Mode::Write, Mode::Shared]
+            .map(|mode| kazoo.entry(mode, id) + "0000000007");
+        assert_eq!(mutex, format!("{hex}__lock__0000000007"));
+        assert_eq!(writer, mutex);
+        assert_eq!(reader, format!("{hex}__rlock__0000000007"));
+        let mode = |kind, child: &str| kazoo.place(kind, child).map(|place| place.mode);
+        assert_eq!(mode(Kind::Mutex, &mutex), Some(Mode::Exclusive));
+        assert_eq!(mode(Kind::Mutex, &reader), Some(Mode::Shared));
+        assert_eq!(mode(Kind::ReadWrite, &writer), Some(Mode::Write));
+        assert_eq!(mode(Kind::ReadWrite, &reader), Some(Mode::Shared));
+        assert_eq!(kazoo.as_reader(&writer), Some(reader.clone()));
+        assert!(reader.starts_with(&kazoo.mark(id)) && writer.starts_with(&kazoo.mark(id)));
+        for foreign in [hex, "_c_x-lock-0000000007", "lease_holder", "x__party__"] {
+            assert_eq!(kazoo.any_place(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn go_and_curator_know_each_other_and_nobody_knows_kazoo() {
+        let id = ClaimId::from_u128(0xabc);
+        let go = Dialect::Go.entry(Mode::Exclusive, id) + "0000000007";
+        assert_eq!(go, "_c_00000000000000000000000000000abc-lock-0000000007");
+        assert!(go.starts_with(&Dialect::Go.mark(id)));
+        let curator = Dialect::Curator.entry(Mode::Exclusive, id) + "0000000007";
+        let kazoo = Dialect::Kazoo.entry(Mode::Exclusive, id) + "0000000007";
+        for (dialect, knows) in [
+            (Dialect::Curator, [true, true, false]),
+            (Dialect::Go, [true, true, false]),
+            (Dialect::Kazoo, [false, false, true]),
+            (Dialect::CuratorLatch, [false; 3]),
+        ] {
+            let known = [&curator, &go, &kazoo].map(|child| dialect.sequence(child).is_some());
+            assert_eq!(known, knows, "{dialect:?}");
+        }
+        assert_eq!(Dialect::spoken_by(&kazoo), Some("dialect=kazoo"));
+        assert_eq!(Dialect::spoken_by(&go), Some("dialect=curator"));
+        assert_eq!(Dialect::spoken_by("config"), None);
+    }
+
+    #[test]
+    fn a_custom_line_is_its_own() {
+        let custom = Dialect::Custom(Pattern::parse("job-*.at.").unwrap());
+        let own = custom.entry(Mode::Exclusive, ClaimId::from_u128(0xabc)) + "0000000007";
+        assert_eq!(own, "job-00000000000000000000000000000abc.at.0000000007");
+        assert_eq!(custom.sequence(&own), Some(Sequence(7)));
+        assert_eq!(custom.sequence("job-x.at.-2147483648"), Some(Sequence(i32::MIN)));
+        for foreign in ["x.at.0000000007", "job-.at.0000000007", "job-x.at.7", "job-x-0000000007"] {
+            assert_eq!(custom.any_place(foreign), None, "{foreign}");
+        }
+        assert_eq!(custom.as_reader(&own), None);
+    }
+
+    #[test]
+    fn a_dialect_has_the_modes_that_its_other_clients_have() {
+        let permits = Mode::Permits(sneck_core::Permits::new(1, 2).unwrap());
+        let modes = [Mode::Exclusive, Mode::Shared, Mode::Write, permits];
+        let custom = Dialect::Custom(Pattern::parse("*.at.").unwrap());
+        for (dialect, has) in [
+            (Dialect::Curator, [true; 4]),
+            (Dialect::Kazoo, [true, true, true, false]),
+            (Dialect::Go, [true, false, false, false]),
+            (custom, [true, false, false, false]),
+            (Dialect::CuratorLatch, [true, false, false, false]),
+        ] {
+            assert_eq!(modes.map(|mode| dialect.has(mode)), has, "{dialect:?}");
+        }
     }
 }

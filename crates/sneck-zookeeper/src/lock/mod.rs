@@ -18,6 +18,6 @@ mod together;
 mod watching;
 
 pub use backend::ZooKeeper;
-pub use dialect::{Dialect, ForeignPolicy};
+pub use dialect::{Dialect, ForeignPolicy, Pattern};
 pub(crate) use failure::of_request;
 pub use layout::{AclPolicy, LockOptions};

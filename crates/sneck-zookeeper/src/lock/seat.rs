@@ -731,12 +731,22 @@ fn foreign(dir: &str, dialect: Dialect, child: &str) -> Error {
             "the name is in use as a read-write lock, which a mutex of other clients would not see; \
              ask for it as a reader or a writer, or rename one"
         }
-        None => {
-            "another kind of lock may be in use there, or the name is also the beginning of another \
-             lock's; rename one, or choose foreign=ignore or foreign=block"
-        }
+        None => return Error::new(ErrorKind::Refused, text).with_hint(stranger(child)),
     };
     Error::new(ErrorKind::Refused, text).with_hint(hint)
+}
+
+/// What to do about a child that is a place in no line of our dialect.
+fn stranger(child: &str) -> String {
+    match Dialect::spoken_by(child) {
+        Some(option) => format!(
+            "it is the place of a client that does not wait for us: take this lock with {option}, or \
+             rename one"
+        ),
+        None => "another kind of lock may be in use there, or the name is also the beginning of another \
+                 lock's; rename one, or choose foreign=ignore or foreign=block"
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]
