@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use sneck_testkit::skip::{self, REQUIRE, SKIPS};
 use sneck_testkit::zookeeper::{self, ENSEMBLE_VARIABLE, Ensemble, Version};
-use sneck_testkit::{StartError, Unavailable, cassandra, curator, kazoo};
+use sneck_testkit::{StartError, Unavailable, cassandra, curator, go, kazoo};
 
 use crate::talk::say;
 use crate::tidy;
@@ -89,6 +89,9 @@ async fn start_servers(report: &mut Report) -> Vec<(&'static str, Ensemble)> {
     }
     if let Err(error) = kazoo::prepare() {
         report.not_started("kazoo", error);
+    }
+    if let Err(error) = go::prepare() {
+        report.not_started("go-zookeeper", error);
     }
     if let Err(error) = cassandra::prepare() {
         report.not_started("Cassandra", error);

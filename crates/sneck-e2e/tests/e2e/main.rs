@@ -8,6 +8,7 @@ mod counting;
 mod crash;
 mod herd;
 mod interop;
+mod interop_dialects;
 mod interop_kinds;
 mod lost_reply;
 mod partition;
