@@ -142,6 +142,12 @@ impl Engine {
             self.outboxes.remove(connection);
         }
         self.core.traffic.outstanding = self.pending.len();
+        if matches!(input, Input::Word { .. }) {
+            let compactions = self.journal.compactions();
+            let compactions = compactions.borrow();
+            self.core.traffic.compactions = compactions.done;
+            self.core.traffic.compactions_failed = compactions.failed;
+        }
         let now = self.clock.now();
         let Effects { outputs, txns } = self.core.handle(input, now);
         self.journal.add(&txns);

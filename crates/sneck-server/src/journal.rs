@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::BytesMut;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::compactions::Compactions;
 use crate::core::change::Txn;
 use crate::engine::Message;
 use crate::log::{AppendError, Failure, Log, LogOptions, OpenError, Progress, Recovery, Stopped};
-use crate::snapshot::Compactor;
+use crate::snapshot::{Bell, Compactor};
 
 /// Where transactions go.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(crate) enum Journal {
 pub(crate) struct Disk {
     log: Option<Log>,
     compactor: Option<Compactor>,
+    compactions: watch::Receiver<Compactions>,
     progress: Arc<Shown>,
     record: BytesMut,
     failed: Option<String>,
@@ -35,6 +37,8 @@ pub(crate) struct Disk {
 struct Shown {
     durable: AtomicI64,
     failure: Mutex<Option<Arc<Failure>>>,
+    /// Rung when the log has grown, once there is a compactor.
+    bell: OnceLock<Bell>,
 }
 
 impl Disk {
@@ -46,7 +50,11 @@ impl Disk {
         zxid: i64,
         inbox: mpsc::Sender<Message>,
     ) -> Result<Self, OpenError> {
-        let shown = Shown { durable: AtomicI64::new(zxid), failure: Mutex::default() };
+        let shown = Shown {
+            durable: AtomicI64::new(zxid),
+            failure: Mutex::default(),
+            bell: OnceLock::new(),
+        };
         let progress = Arc::new(shown);
         let told = Arc::clone(&progress);
         let notify = move |news: Progress| {
@@ -55,6 +63,10 @@ impl Disk {
                 Progress::Stopped(Stopped::Failed(failure)) => {
                     *told.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
                 }
+                Progress::Sealed => {
+                    told.bell.get().inspect(|bell| bell.ring());
+                    return;
+                }
                 Progress::Stopped(Stopped::Closed) => {}
             }
             // A full inbox is news enough: the core looks at the progress after what is in it.
@@ -62,7 +74,8 @@ impl Disk {
         };
         let log = Some(recovery.start(options, notify)?);
         let record = BytesMut::new();
-        Ok(Self { log, compactor: None, progress, record, failed: None })
+        let (_, compactions) = watch::channel(Compactions::default());
+        Ok(Self { log, compactor: None, compactions, progress, record, failed: None })
     }
 
     /// The log, while it is open.
@@ -70,9 +83,12 @@ impl Disk {
         self.log.as_ref()
     }
 
-    /// Keeps a compactor for as long as the log.
-    pub(crate) fn keep(&mut self, compactor: Compactor) {
+    /// Keeps a compactor for as long as the log, and what becomes of its work.
+    pub(crate) fn keep(&mut self, compactor: Compactor, compactions: watch::Receiver<Compactions>) {
+        // It is set once: there is one compactor to a log.
+        self.progress.bell.get_or_init(|| compactor.bell());
         self.compactor = Some(compactor);
+        self.compactions = compactions;
     }
 
     fn add(&mut self, txns: &[Txn]) {
@@ -127,6 +143,14 @@ impl Journal {
         match self {
             Self::Memory => None,
             Self::Disk(disk) => disk.failure(),
+        }
+    }
+
+    /// How compactions have gone; without a disk there are none.
+    pub(crate) fn compactions(&self) -> watch::Receiver<Compactions> {
+        match self {
+            Self::Memory => watch::channel(Compactions::default()).1,
+            Self::Disk(disk) => disk.compactions.clone(),
         }
     }
 

@@ -31,6 +31,7 @@
 //! - There are no quotas, SASL, reconfiguration, admin server over HTTP, digests of the tree, or
 //!   read-only mode.
 
+mod compactions;
 mod core;
 mod departure;
 mod engine;
@@ -49,6 +50,7 @@ pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use crate::compactions::Compactions;
 pub use crate::core::access::digest;
 pub use crate::core::words::Word;
 pub use crate::departure::Departure;

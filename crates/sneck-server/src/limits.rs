@@ -33,6 +33,10 @@ pub struct Limits {
     pub tree_bytes_max: usize,
     /// Entries in one access list. Longer ones are refused as invalid.
     pub acl_entries_max: usize,
+    /// Bytes of log that are in no snapshot before a new one is made of them, in a data folder. Where
+    /// the last snapshot is longer than this, as much as it is long; and never less than a segment of
+    /// the log, which has room for nine of the largest transactions.
+    pub compact_bytes: u64,
     /// Identities that one connection may prove. One more fails to authenticate.
     pub identities_max: usize,
 }
@@ -60,6 +64,7 @@ impl Default for Limits {
             nodes_max: 4_000_000,
             tree_bytes_max: 4 << 30,
             acl_entries_max: 1_000,
+            compact_bytes: 64 << 20,
             identities_max: 64,
         }
     }

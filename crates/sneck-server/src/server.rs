@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::compactions::Compactions;
 use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
 use crate::core::{Core, Input, Peer, Settings};
@@ -34,9 +35,6 @@ const IN_PROCESS_BYTES: usize = 256 * 1_024;
 /// The longest frames of a server with a data folder: the largest transaction that one of them can ask
 /// for has to fit into a segment of the log, of which it may take a ninth.
 const FRAME_BYTES_DURABLE_MAX: usize = 4 << 20;
-
-/// Bytes of log that are not in a snapshot before there is a new one.
-const COMPACT_BYTES: u64 = 64 << 20;
 
 /// Describes a server; [`Builder::start`] starts it.
 ///
@@ -250,7 +248,9 @@ impl Builder {
         let mut journal = Journal::Memory;
         if let Some(data) = self.data.clone() {
             let (options, inbox) = (self.log_options(), sender.clone());
-            let opened = tokio::task::spawn_blocking(move || open(data, &options, inbox));
+            let compact_bytes = self.limits.compact_bytes;
+            let opened = move || open(data, &options, compact_bytes, inbox);
+            let opened = tokio::task::spawn_blocking(opened);
             let disk;
             (contents, disk) = opened.await.map_err(StartError::panicked)??;
             journal = Journal::Disk(disk);
@@ -260,6 +260,7 @@ impl Builder {
         let core = Core::new(self.settings(), contents, clock.now());
         let stop = Arc::new(AtomicBool::new(false));
         let (count, sessions) = watch::channel(core.session_count());
+        let compactions = journal.compactions();
         let engine = Engine::new(core, journal, inbox, clock, Arc::clone(&stop), count);
         let (ended, end) = watch::channel(None);
         let run = move || {
@@ -281,16 +282,28 @@ impl Builder {
             socket
         });
         tasks.push(tokio::spawn(tick(door.clone(), self.tick)));
-        Ok(Running { door, addresses, socket, tasks, thread: Some(thread), end, sessions })
+        Ok(Running {
+            door,
+            addresses,
+            socket,
+            tasks,
+            thread: Some(thread),
+            end,
+            sessions,
+            compactions,
+        })
     }
 
     fn log_options(&self) -> LogOptions {
         // An entry may take an eighth of a segment, and the largest transaction is one entry.
         let largest = u64::try_from(self.limits.txn_bytes_max()).unwrap_or(u64::MAX);
         let defaults = LogOptions::default();
+        // Only whole segments are compacted, so that their length should be a part of what is to gather.
+        let part = defaults.segment_bytes.min(self.limits.compact_bytes / 4);
         LogOptions {
             durability: self.durability,
-            segment_bytes: defaults.segment_bytes.max(largest.saturating_mul(9)),
+            first_segment_bytes: defaults.first_segment_bytes.min(self.limits.compact_bytes),
+            segment_bytes: part.max(largest.saturating_mul(9)),
             ..defaults
         }
     }
@@ -320,6 +333,7 @@ pub struct Running {
     thread: Option<thread::JoinHandle<Option<Contents>>>,
     end: watch::Receiver<Option<Result<(), String>>>,
     sessions: watch::Receiver<usize>,
+    compactions: watch::Receiver<Compactions>,
 }
 
 impl Running {
@@ -348,6 +362,21 @@ impl Running {
     pub fn has_panicked(&self) -> bool {
         // Its thread is gone, and has not said how it ended.
         self.end.has_changed().is_err() && self.end.borrow().is_none()
+    }
+
+    /// How compactions have gone so far. Without a data folder there are none.
+    pub fn compactions(&self) -> Compactions {
+        self.compactions.borrow().clone()
+    }
+
+    /// Waits until compactions have gone otherwise than `known`, and says how. Nothing is lost if this
+    /// is dropped. It waits forever once there will be no more.
+    pub async fn compactions_after(&self, known: &Compactions) -> Compactions {
+        let mut compactions = self.compactions.clone();
+        match compactions.wait_for(|now| now != known).await {
+            Ok(now) => now.clone(),
+            Err(_) => pending().await,
+        }
     }
 
     /// Waits until there has been no session for this long, and none is.
@@ -476,6 +505,7 @@ pub struct Remains(Contents);
 fn open(
     data: Data,
     options: &LogOptions,
+    compact_bytes: u64,
     inbox: mpsc::Sender<Message>,
 ) -> Result<(Contents, Disk), StartError> {
     let folder = match data {
@@ -486,9 +516,17 @@ fn open(
     let contents = restored.replica;
     let mut disk = Disk::start(restored.recovery, options, contents.zxid, inbox)?;
     if let Some(log) = disk.log() {
-        // A compaction that fails leaves everything as it was, and the next one tries again.
-        let compactor = Compactor::start::<Contents>(log.archive(), COMPACT_BYTES, |_| {});
-        disk.keep(compactor.map_err(StartError::Thread)?);
+        let archive = log.archive();
+        let (told, compactions) = watch::channel(Compactions::default());
+        let report = {
+            let archive = archive.clone();
+            move |outcome: &Result<_, _>| {
+                let log_bytes = archive.sealed_bytes_after(i64::MIN);
+                told.send_modify(|compactions| compactions.note(outcome, log_bytes));
+            }
+        };
+        let compactor = Compactor::start::<Contents>(archive, compact_bytes, report);
+        disk.keep(compactor.map_err(StartError::Thread)?, compactions);
     }
     Ok((contents, disk))
 }

@@ -3,6 +3,7 @@
 use sneck_wire::{ClientInfo, ErrorCode, MultiResult, Permissions, ReadOp, Reply, Request};
 
 use super::node::{Node, wire_count};
+use super::watches::Watched;
 use super::{ConnectionId, Core, access};
 
 impl Core {
@@ -18,18 +19,18 @@ impl Core {
             Request::GetData { path, watch } => {
                 let node = self.readable(id, path)?;
                 let reply = Reply::GetData { data: node.data.clone(), stat: node.stat() };
-                self.watch_node(id, path, *watch)?;
+                self.watch(id, Watched::Node, path, *watch)?;
                 Ok(reply)
             }
             Request::GetChildren { path, watch } => {
                 let children = names(self.readable(id, path)?);
-                self.watch_list(id, path, *watch)?;
+                self.watch(id, Watched::List, path, *watch)?;
                 Ok(Reply::GetChildren(children))
             }
             Request::GetChildren2 { path, watch } => {
                 let node = self.readable(id, path)?;
                 let (children, stat) = (names(node), node.stat());
-                self.watch_list(id, path, *watch)?;
+                self.watch(id, Watched::List, path, *watch)?;
                 Ok(Reply::GetChildren2 { children, stat })
             }
             Request::GetAcl { path } => self.get_acl(id, path),
@@ -63,12 +64,12 @@ impl Core {
         }
         match self.readable(id, path).map(Node::stat) {
             Ok(stat) => {
-                self.watch_node(id, path, watch)?;
+                self.watch(id, Watched::Node, path, watch)?;
                 Ok(Reply::Exists(stat))
             }
             // The one read that leaves a watch although there is nothing to read.
             Err(ErrorCode::NO_NODE) => {
-                self.watch_node(id, path, watch)?;
+                self.watch(id, Watched::Node, path, watch)?;
                 Err(ErrorCode::NO_NODE)
             }
             Err(error) => Err(error),

@@ -8,6 +8,7 @@ use super::access::{self, AccessList};
 use super::change::Change;
 use super::node::At;
 use super::tree::{Undo, key, parent_of};
+use super::watches::Watched;
 use super::{ConnectionId, Core, Effects, Frame};
 
 /// Watches that a client wants to have again after a reconnect.
@@ -52,28 +53,17 @@ pub(super) struct News {
 const NO_ZXID: i64 = -1;
 
 impl Core {
-    pub(super) fn watch_node(
+    /// Sets a one-shot watch where a request asks for one.
+    pub(super) fn watch(
         &mut self,
         id: ConnectionId,
+        what: Watched,
         path: &str,
-        watch: bool,
+        wanted: bool,
     ) -> Result<(), ErrorCode> {
-        if watch {
+        if wanted {
             self.room_for_watches(id, 1)?;
-            self.watches.watch_node(id, path);
-        }
-        Ok(())
-    }
-
-    pub(super) fn watch_list(
-        &mut self,
-        id: ConnectionId,
-        path: &str,
-        watch: bool,
-    ) -> Result<(), ErrorCode> {
-        if watch {
-            self.room_for_watches(id, 1)?;
-            self.watches.watch_list(id, path);
+            self.watches.watch(id, what, path);
         }
         Ok(())
     }
@@ -126,20 +116,20 @@ impl Core {
             match self.tree.get(path).map(|node| node.mzxid > again.zxid) {
                 None => self.catch_up(id, EventKind::Deleted, path, effects),
                 Some(true) => self.catch_up(id, EventKind::DataChanged, path, effects),
-                Some(false) => self.watches.watch_node(id, path),
+                Some(false) => self.watches.watch(id, Watched::Node, path),
             }
         }
         for path in &again.exist {
             match self.tree.get(path) {
                 Some(_) => self.catch_up(id, EventKind::Created, path, effects),
-                None => self.watches.watch_node(id, path),
+                None => self.watches.watch(id, Watched::Node, path),
             }
         }
         for path in &again.child {
             match self.tree.get(path).map(|node| node.pzxid > again.zxid) {
                 None => self.catch_up(id, EventKind::Deleted, path, effects),
                 Some(true) => self.catch_up(id, EventKind::ChildrenChanged, path, effects),
-                Some(false) => self.watches.watch_list(id, path),
+                Some(false) => self.watches.watch(id, Watched::List, path),
             }
         }
         for path in &again.persistent {

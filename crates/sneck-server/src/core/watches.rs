@@ -38,6 +38,15 @@ impl Modes {
     }
 }
 
+/// What of a node is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// Its creation, deletion and data.
+    Node,
+    /// The list of its children.
+    List,
+}
+
 /// All watches of all connections. They do not outlive the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
@@ -46,14 +55,13 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// Watches a node: its creation, deletion and data.
-    pub(crate) fn watch_node(&mut self, connection: ConnectionId, path: &str) {
-        self.nodes.add(connection, path, Modes::ONE_SHOT);
-    }
-
-    /// Watches a list of children.
-    pub(crate) fn watch_list(&mut self, connection: ConnectionId, path: &str) {
-        self.lists.add(connection, path, Modes::ONE_SHOT);
+    /// Sets a watch that is gone with its first event.
+    pub(crate) fn watch(&mut self, connection: ConnectionId, what: Watched, path: &str) {
+        let table = match what {
+            Watched::Node => &mut self.nodes,
+            Watched::List => &mut self.lists,
+        };
+        table.add(connection, path, Modes::ONE_SHOT);
     }
 
     /// Sets a persistent watch.
@@ -276,9 +284,9 @@ mod tests {
     #[test]
     fn one_shot_watches_collapse_and_fire_once() {
         let mut watches = Watches::default();
-        watches.watch_node(A, "/a");
-        watches.watch_node(A, "/a");
-        watches.watch_node(B, "/a");
+        watches.watch(A, Watched::Node, "/a");
+        watches.watch(A, Watched::Node, "/a");
+        watches.watch(B, Watched::Node, "/a");
         assert_eq!(watches.len(), 2);
         assert_eq!(watches.node_changed("/a"), [A, B]);
         assert!(watches.node_changed("/a").is_empty());
@@ -288,9 +296,9 @@ mod tests {
     #[test]
     fn a_node_that_goes_is_told_once() {
         let mut watches = Watches::default();
-        watches.watch_node(A, "/a");
-        watches.watch_list(A, "/a");
-        watches.watch_list(B, "/a");
+        watches.watch(A, Watched::Node, "/a");
+        watches.watch(A, Watched::List, "/a");
+        watches.watch(B, Watched::List, "/a");
         assert_eq!(watches.node_gone("/a"), [A, B]);
         assert_eq!(watches.len(), 0);
     }
@@ -300,7 +308,7 @@ mod tests {
         let mut watches = Watches::default();
         watches.watch_for_good(A, "/a", AddWatchMode::PersistentRecursive);
         watches.watch_for_good(B, "/", AddWatchMode::PersistentRecursive);
-        watches.watch_node(A, "/a/b/c");
+        watches.watch(A, Watched::Node, "/a/b/c");
         assert_eq!(watches.node_changed("/a/b/c"), [A, B]);
         assert_eq!(watches.node_changed("/ab"), [B]);
         assert!(watches.list_changed("/a").is_empty());
@@ -311,7 +319,7 @@ mod tests {
     fn modes_on_one_path_are_removed_apart() {
         let mut watches = Watches::default();
         watches.watch_for_good(A, "/a", AddWatchMode::Persistent);
-        watches.watch_node(A, "/a");
+        watches.watch(A, Watched::Node, "/a");
         assert!(watches.contains(A, "/a", WatcherKind::Data));
         assert!(watches.remove(A, "/a", WatcherKind::Data));
         assert!(!watches.remove(A, "/a", WatcherKind::Data));
@@ -341,10 +349,10 @@ mod tests {
     #[test]
     fn nothing_is_left_of_a_forgotten_connection() {
         let mut watches = Watches::default();
-        watches.watch_node(A, "/a");
-        watches.watch_list(A, "/b");
+        watches.watch(A, Watched::Node, "/a");
+        watches.watch(A, Watched::List, "/b");
         watches.watch_for_good(A, "/c", AddWatchMode::PersistentRecursive);
-        watches.watch_node(B, "/a");
+        watches.watch(B, Watched::Node, "/a");
         assert_eq!((watches.len_of(A), watches.spread()), (3, (2, 3)));
         watches.forget(A);
         assert_eq!((watches.len(), watches.len_of(A), watches.nodes.recursive), (1, 0, 0));

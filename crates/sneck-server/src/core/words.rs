@@ -96,6 +96,9 @@ pub(crate) struct Traffic {
     pub(crate) sent: u64,
     /// Requests that are answered but wait for the disk.
     pub(crate) outstanding: usize,
+    /// Compactions that have succeeded, and that have failed.
+    pub(crate) compactions: u64,
+    pub(crate) compactions_failed: u64,
     latency_ms_max: u64,
     latency_ms_sum: u64,
     latency_count: u64,
@@ -168,7 +171,7 @@ impl Core {
 
     fn write_figures(&self, out: &mut String) -> std::fmt::Result {
         let traffic = &self.traffic;
-        let figures: [(&str, String); 14] = [
+        let figures: [(&str, String); 16] = [
             ("zk_version", VERSION.to_owned()),
             ("zk_server_state", "standalone".to_owned()),
             ("zk_avg_latency", format!("{:.4}", traffic.latency_ms_mean())),
@@ -183,6 +186,8 @@ impl Core {
             ("zk_ephemerals_count", self.tree.ephemerals().to_string()),
             ("zk_approximate_data_size", self.tree.bytes().to_string()),
             ("zk_global_sessions", self.sessions.len().to_string()),
+            ("zk_sneck_compactions", traffic.compactions.to_string()),
+            ("zk_sneck_compactions_failed", traffic.compactions_failed.to_string()),
         ];
         figures.iter().try_for_each(|(name, value)| writeln!(out, "{name}\t{value}"))
     }

@@ -71,6 +71,8 @@ use writer::Writer;
 pub enum Progress {
     /// Every entry up to this zxid is durable.
     Durable(i64),
+    /// One more segment is not written to any more.
+    Sealed,
     /// Nothing more will become durable.
     Stopped(Stopped),
 }

@@ -128,6 +128,7 @@ impl Writer {
         let SegmentHeader { id, capacity, .. } = left.header;
         let sealed = Sealed { id, last_zxid: self.chain.zxid, bytes: capacity };
         self.shared.lock().sealed.push(sealed);
+        (self.notify)(Progress::Sealed);
     }
 
     /// Leaves the current segment because somebody asked, as soon as the next is prepared: commits

@@ -86,6 +86,8 @@ struct Requests {
     wanted: u64,
     done: u64,
     last: Option<Result<Compacted, Arc<CompactError>>>,
+    /// The log has grown by a segment since its length was looked at.
+    grown: bool,
     ending: bool,
     ended: bool,
 }
@@ -127,6 +129,11 @@ impl Compactor {
         Ok(Compactor { desk, thread: Some(thread) })
     }
 
+    /// Where to say that the log has grown.
+    pub(crate) fn bell(&self) -> Bell {
+        Bell(Arc::clone(&self.desk))
+    }
+
     /// Makes a snapshot of everything appended so far, and returns when it is durable.
     ///
     /// # Errors
@@ -144,6 +151,18 @@ impl Compactor {
             state = self.desk.news.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.last.clone().unwrap_or_else(|| Err(Arc::new(CompactError::Ended)))
+    }
+}
+
+/// Tells a compactor that the log has grown. It does not keep it alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Bell(Arc<Desk>);
+
+impl Bell {
+    /// Lets it look at the length of the log now, rather than in a while.
+    pub(crate) fn ring(&self) {
+        self.0.lock().grown = true;
+        self.0.news.notify_all();
     }
 }
 
@@ -187,6 +206,7 @@ impl<R: Replica> Worker<R> {
         while !state.ending {
             let wanted = state.wanted;
             let asked = wanted > state.done;
+            state.grown = false;
             drop(state);
             if asked || self.is_due() {
                 let outcome = self.compact(asked).map_err(Arc::new);
@@ -197,7 +217,7 @@ impl<R: Replica> Worker<R> {
                 desk.news.notify_all();
             }
             state = desk.lock();
-            if state.wanted == state.done && !state.ending {
+            if state.wanted == state.done && !state.ending && !state.grown {
                 let waited = desk.news.wait_timeout(state, LOOK_EVERY);
                 state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
             }

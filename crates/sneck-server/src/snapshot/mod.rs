@@ -14,6 +14,7 @@ mod image;
 mod restore;
 mod snapshots;
 
+pub(crate) use compactor::Bell;
 pub use compactor::{CompactError, Compacted, Compactor};
 pub use decode::{BadSnapshot, read};
 pub use encode::{InvalidImage, WriteError, write};
