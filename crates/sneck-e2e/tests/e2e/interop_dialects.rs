@@ -65,10 +65,11 @@ enum Outcome {
 use Outcome::{Enters, Refuses, Waits};
 
 /// One who takes part in the grid.
+#[allow(clippy::large_enum_variant, reason = "there are a dozen in a test")]
 enum Client {
-    Curator(Box<curator::Peer>),
-    Kazoo(Box<kazoo::Peer>),
-    Go(Box<go::Peer>),
+    Curator(curator::Peer),
+    Kazoo(kazoo::Peer),
+    Go(go::Peer),
     Sneck(Locks, Option<Guard>),
 }
 
@@ -169,10 +170,10 @@ async fn grid(place: Result<Place, StartError>) {
     for (clients, identifier) in [(&mut holders, "holder"), (&mut contenders, "contender")] {
         let curator = or_skip!(curator::Peer::start(&servers, TIMEOUT).await);
         let kazoo = or_skip!(kazoo::Peer::start(&servers, TIMEOUT, identifier).await);
-        clients.push(("Curator", Client::Curator(Box::new(curator))));
-        clients.push(("kazoo", Client::Kazoo(Box::new(kazoo))));
+        clients.push(("Curator", Client::Curator(curator)));
+        clients.push(("kazoo", Client::Kazoo(kazoo)));
         let go = or_skip!(go::Peer::start(&servers, TIMEOUT).await);
-        clients.push(("go-zookeeper", Client::Go(Box::new(go))));
+        clients.push(("go-zookeeper", Client::Go(go)));
         for dialect in ["curator", "go", "kazoo", "custom:*__lock__"] {
             clients.push((dialect, Client::Sneck(place.locks("grid", dialect).await, None)));
         }
