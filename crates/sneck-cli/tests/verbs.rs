@@ -139,7 +139,7 @@ async fn a_holder_that_is_asked_for_the_lock_lets_go() {
 #[tokio::test]
 async fn watch_tells_what_happens() {
     let url = url(or_skip!(zookeeper::shared(V).await));
-    let mut watch = Running::start(sneck(&url, ["watch", "--interval", "10ms", "--json", "a"]));
+    let watch = Running::start(sneck(&url, ["watch", "--interval", "10ms", "--json", "a"]));
     let mut seen = 0;
     let mut next = |event: &str| {
         seen += 1;
