@@ -1,4 +1,7 @@
 //! Peers that mean no good. Others must not notice, and nothing may grow with what they only claim.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod flood;
 
 use std::time::Duration;
 
@@ -40,7 +43,12 @@ async fn is_well(server: &Running) {
 
 /// Resident memory of this process in kilobytes.
 fn resident_kb() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident_kb_of("self")
+}
+
+/// Resident memory of a process in kilobytes.
+fn resident_kb_of(process: &str) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
