@@ -1,7 +1,9 @@
 //! What the tests share.
 
+use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::policies::load_balancing::{NodeIdentifier, SingleTargetLoadBalancingPolicy};
 use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
 use sneck_cassandra::{Cassandra, CassandraUrl, Credentials};
@@ -74,10 +76,16 @@ impl Store {
     }
 }
 
-/// Somebody who looks at the table without sneck.
+/// Somebody who looks at the table without sneck, through this node alone: another may be stopped.
 pub(crate) async fn operator(addr: SocketAddr) -> Session {
-    let builder = SessionBuilder::new().known_node_addr(addr);
-    let builder = builder.user(SUPERUSER.0, SUPERUSER.1);
+    let node = NodeIdentifier::NodeAddress(addr);
+    let profile = ExecutionProfile::builder()
+        .load_balancing_policy(SingleTargetLoadBalancingPolicy::new(node, None))
+        .build();
+    let builder = SessionBuilder::new()
+        .known_node_addr(addr)
+        .user(SUPERUSER.0, SUPERUSER.1)
+        .default_execution_profile_handle(profile.into_handle());
     within("an operator", builder.build()).await.unwrap()
 }
 
