@@ -39,7 +39,8 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Run kazoo's own suite against sneck's server.
     Kazoo,
-    /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates.
+    /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates, the tests of
+    /// the acceptance table.
     Tidy,
 }
 

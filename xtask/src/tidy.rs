@@ -1,5 +1,6 @@
 //! `cargo xtask tidy`: rules of the project that no compiler knows.
 
+mod acceptance;
 mod arrows;
 mod sources;
 
@@ -15,7 +16,7 @@ pub(crate) fn run() -> bool {
 }
 
 fn offences() -> Vec<String> {
-    let checks = [sources::check(), arrows::check()];
+    let checks = [sources::check(), arrows::check(), acceptance::check()];
     let told = |check: Result<Vec<String>, String>| check.unwrap_or_else(|error| vec![error]);
     checks.into_iter().flat_map(told).collect()
 }

@@ -10,6 +10,8 @@
 //! | `write NAME FILE` | writes the fenced register with the guard's token, without looking at the guard: `written NAME` or `refused NAME` |
 //! | `count NAME FILE N` | N times lock, read, add one, write; `counted NAME`, and one `turn NAME TOKEN VALUE` for each |
 //! | `count-plain NAME FILE N` | the same on a file that holds nothing but a number, for strangers to count in too |
+//! | `count-all N SECONDS FOLDER NAME...` | at least N times and so long takes all of these locks at once and adds one to a file for each in the folder; `counted-all TIMES` |
+//! | `permits NAME TAKE OF N` | N times takes so many permits and gives them back; `returned NAME` |
 //! | `campaign NAME DATA` | `leads NAME TOKEN`; on loss later `deposed NAME` |
 //! | `take NAME OWNER` | the durable lock: `taken NAME TOKEN`, or `refused NAME` when somebody else has it |
 //! | `free NAME OWNER` | `free NAME` |
@@ -19,11 +21,11 @@
 //! Every line it prints begins with the time in nanoseconds on the machine's clock, which all
 //! processes of one machine share.
 
-use sneck::{Clock, Error, Guard, Locks, Start, SystemClock};
+use sneck::{Clock, Error, Guard, Locks, Semaphore, Start, SystemClock};
 use sneck_e2e::register::Register;
 use std::collections::HashMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -62,6 +64,16 @@ async fn main() {
             ["count-plain", name, file, times] => {
                 let times = times.parse().unwrap_or(0);
                 tokio::spawn(count_plain(locks.clone(), name.to_owned(), file.into(), times));
+            }
+            ["count-all", times, seconds, folder, ..] => {
+                let least = (times.parse().unwrap_or(0), seconds.parse().unwrap_or(0));
+                let names = words[4..].iter().map(|name| (*name).to_owned()).collect();
+                tokio::spawn(count_all(locks.clone(), names, folder.into(), least));
+            }
+            ["permits", name, take, of, times] => {
+                let semaphore = locks.semaphore(name, of.parse().unwrap_or(0));
+                let (take, times) = (take.parse().unwrap_or(0), times.parse().unwrap_or(0));
+                tokio::spawn(take_permits(semaphore, name.to_owned(), take, times));
             }
             ["campaign", name, data] => {
                 tokio::spawn(campaign(locks.clone(), name.to_owned(), data.to_owned()));
@@ -183,13 +195,45 @@ async fn count_plain(locks: Locks, name: String, file: PathBuf, times: u32) {
             Ok(guard) => guard,
             Err(error) => return say(&format!("error {error}")),
         };
-        let number = std::fs::read_to_string(&file).unwrap_or_default();
-        let number: u64 = number.trim().parse().unwrap_or(0);
-        tokio::task::yield_now().await;
-        std::fs::write(&file, (number + 1).to_string()).expect("the folder is writable");
+        add_one(&file).await;
         let _ = guard.unlock().await;
     }
     say(&format!("counted {name}"));
+}
+
+async fn count_all(locks: Locks, names: Vec<String>, folder: PathBuf, least: (u64, u64)) {
+    let (began, seconds) = (SystemClock.now(), Duration::from_secs(least.1));
+    let mut times = 0;
+    while times < least.0 || SystemClock.now().since(began) < seconds {
+        let guard = match locks.all(&names).lock().await {
+            Ok(guard) => guard,
+            Err(error) => return say(&format!("error {error}")),
+        };
+        for name in &names {
+            add_one(&folder.join(name.replace('/', "-"))).await;
+        }
+        times += 1;
+        let _ = guard.unlock().await;
+    }
+    say(&format!("counted-all {times}"));
+}
+
+/// Read, add, write: what goes wrong at once if somebody else is at it, too.
+async fn add_one(file: &Path) {
+    let number = std::fs::read_to_string(file).unwrap_or_default();
+    let number: u64 = number.trim().parse().unwrap_or(0);
+    tokio::task::yield_now().await;
+    std::fs::write(file, (number + 1).to_string()).expect("the folder is writable");
+}
+
+async fn take_permits(semaphore: Semaphore, name: String, take: u32, times: u32) {
+    for _ in 0..times {
+        match semaphore.acquire_many(take).await {
+            Ok(guard) => drop(guard.unlock().await),
+            Err(error) => return say(&format!("error {error}")),
+        }
+    }
+    say(&format!("returned {name}"));
 }
 
 fn take(guards: &Guards, name: &str) -> Option<Guard> {

@@ -75,12 +75,20 @@ impl Worker {
     /// # Panics
     /// When the worker ends, or says `error`, or nothing fitting for two minutes.
     pub async fn wait_for(&mut self, begins: &[&str]) -> Said {
+        self.wait_for_long(begins, Duration::ZERO).await
+    }
+
+    /// As [`Worker::wait_for`], for what takes so long by itself.
+    ///
+    /// # Panics
+    /// As `wait_for`.
+    pub async fn wait_for_long(&mut self, begins: &[&str], work: Duration) -> Said {
         let fits = |said: &Said| said.words.iter().zip(begins).filter(|(a, b)| a == b).count();
         if let Some(at) = self.unread.iter().position(|said| fits(said) == begins.len()) {
             return self.unread.remove(at);
         }
         loop {
-            let said = self.next(begins).await;
+            let said = self.next(begins, ANSWER_MAX + work).await;
             if fits(&said) == begins.len() {
                 return said;
             }
@@ -89,8 +97,8 @@ impl Worker {
         }
     }
 
-    async fn next(&mut self, wanted: &[&str]) -> Said {
-        let line = match tokio::time::timeout(ANSWER_MAX, self.lines.next_line()).await {
+    async fn next(&mut self, wanted: &[&str], patience: Duration) -> Said {
+        let line = match tokio::time::timeout(patience, self.lines.next_line()).await {
             Ok(Ok(Some(line))) => line,
             other => panic!("waiting for {wanted:?}: {other:?}; unread {:?}", self.unread),
         };

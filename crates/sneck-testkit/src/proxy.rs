@@ -67,6 +67,7 @@ struct Weather {
     requests_pass: bool,
     replies_pass: bool,
     split: bool,
+    sessions_forgotten: bool,
     events_late_by: Duration,
     /// Counted up to tell connections that exist at that moment.
     resets: u64,
@@ -81,6 +82,7 @@ impl Weather {
             requests_pass: true,
             replies_pass: true,
             split: false,
+            sessions_forgotten: false,
             events_late_by: Duration::ZERO,
             resets: 0,
             request_ends: 0,
@@ -164,6 +166,12 @@ impl Proxy {
     /// Writes frames byte by byte, each in a packet of its own.
     pub fn split_frames(&self, split: bool) {
         self.change(|weather| weather.split = split);
+    }
+
+    /// Lets every client that comes back with its session ask for a new one instead, which it then gets
+    /// as if that were the old one: what a server does that has forgotten the session and does not say.
+    pub fn forget_sessions(&self) {
+        self.change(|weather| weather.sessions_forgotten = true);
     }
 
     /// Holds back each watch event that comes from now on; replies overtake it.
@@ -252,7 +260,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         };
         tokio::select! {
             accepted = open.accept() => {
-                if let Ok((stream, _)) = accepted {
+                // Whoever came in before the socket was closed comes too late all the same.
+                if let (Ok((stream, _)), true) = (accepted, shared.weather.borrow().listening) {
                     connections.spawn(connection::carry(stream, Arc::clone(&shared)));
                 }
             }

@@ -1,7 +1,7 @@
 //! Many processes count in one file while servers are killed.
 
-use crate::server::{Kind, on_each_kind};
-use crate::support::{until, url, worker};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{until, url, worker};
 use sneck_e2e::register::Register;
 use sneck_e2e::worker_process::Said;
 use sneck_testkit::or_skip;

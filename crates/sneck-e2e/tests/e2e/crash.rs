@@ -1,7 +1,7 @@
 //! Holders and leaders that die.
 
-use crate::server::{Kind, on_each_kind};
-use crate::support::{line_of, observer_of, spread, until, url, worker};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{line_of, observer_of, spread, until, url, worker};
 use sneck::Clock;
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Version};
@@ -48,7 +48,7 @@ async fn waiters_go_on_in_order_when_the_leader_is_killed() {
     let ensemble = or_skip!(Builder::new(Version::V3_9).nodes(3).start().await);
     let url = url(&ensemble.connect_string(), "leader", "10s");
     let follower = ensemble.followers().await[0];
-    let observer = crate::support::observer(ensemble.addr(follower)).await;
+    let observer = crate::stage::observer(ensemble.addr(follower)).await;
     let mut line = Vec::new();
     for length in 1..=4 {
         let mut worker = worker(&url).await;

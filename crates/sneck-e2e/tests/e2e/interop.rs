@@ -1,6 +1,6 @@
 //! One line with Apache Curator.
 
-use crate::support::{line_of, observer_of, url, worker};
+use crate::stage::{line_of, observer_of, url, worker};
 use sneck_testkit::curator::Peer;
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Version};
@@ -25,7 +25,7 @@ async fn curator_and_sneck_wait_for_each_other_in_order() {
     last.send("lock l").await;
     line_of(&observer, dir, 4).await;
     // Curator sees our places where they are.
-    assert_eq!(curator.queue(dir).await, crate::support::places(&observer, dir).await);
+    assert_eq!(curator.queue(dir).await, crate::stage::places(&observer, dir).await);
 
     curator.unlock(dir).await;
     ours.wait_for(&["held", "l"]).await;

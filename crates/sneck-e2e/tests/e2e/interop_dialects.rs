@@ -1,7 +1,7 @@
 //! Which clients exclude each other, by the dialect that sneck speaks: with kazoo, Apache Curator and
 //! go-zookeeper, on ZooKeeper and on sneck's own server.
 
-use crate::support::{line_of, observer, places, until, url, worker};
+use crate::stage::{line_of, observer, places, until, url, worker};
 use sneck::zookeeper::Session;
 use sneck::{ErrorKind, Guard, Locks};
 use sneck_server::Running;

@@ -1,6 +1,6 @@
 //! Read-write locks, semaphores and requests to let go, in one line with Apache Curator.
 
-use crate::support::{line_of, observer_of, places, url};
+use crate::stage::{line_of, observer_of, places, url};
 use sneck::Locks;
 use sneck_testkit::curator::Peer;
 use sneck_testkit::or_skip;

@@ -1,7 +1,7 @@
 //! Elections, durable locks and intervals, when processes die and answers get lost.
 
-use crate::server::{Kind, on_each_kind};
-use crate::support::{line_of, observer, until, url, worker};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{line_of, observer, until, url, worker};
 use sneck::zookeeper::wire::OpCode;
 use sneck::{End, Locks, Ran, Start};
 use sneck_testkit::or_skip;
@@ -9,7 +9,6 @@ use sneck_testkit::proxy::{Proxy, Rule, Then};
 use std::time::Duration;
 
 on_each_kind!(
-    a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_process,
     a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for,
     a_leader_in_a_black_hole_is_told_before_another_leads,
     a_lost_answer_to_any_write_of_a_durable_lock_is_settled,
@@ -20,29 +19,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 async fn connect(url: &str) -> Locks {
     sneck::connect(url).await.expect("the server serves")
-}
-
-async fn a_durable_lock_outlives_a_killed_owner_and_is_taken_up_by_the_next_process(kind: Kind) {
-    let server = or_skip!(kind.server().start().await);
-    let url = url(&server.connect_string(), "durable", "2s");
-    let onlooker = connect(&url).await;
-    let mut owner = worker(&url).await;
-    let token = owner.ask("take l deployer-7", &["taken", "l"]).await.number(2);
-    let session = onlooker.mutex("alive");
-    let mut canary = worker(&url).await;
-    canary.ask("lock alive", &["held"]).await;
-    owner.kill().await;
-    canary.kill().await;
-    // Once this is had, the sessions of those who died with it are over.
-    let _alive = session.lock().await.expect("the server serves");
-    let mut other = worker(&url).await;
-    other.ask("take l deployer-8", &["refused", "l"]).await;
-    let mut restarted = worker(&url).await;
-    let again = restarted.ask("take l deployer-7", &["taken", "l"]).await.number(2);
-    assert!(again > token, "{again} after {token}");
-    restarted.ask("free l deployer-7", &["free", "l"]).await;
-    let next = other.ask("take l deployer-8", &["taken", "l"]).await.number(2);
-    assert!(next > again, "{next} after {again}");
 }
 
 async fn a_run_whose_process_was_killed_is_not_repeated_unless_that_is_asked_for(kind: Kind) {

@@ -1,7 +1,7 @@
 //! Wake-ups that are lost or late.
 
-use crate::server::{Kind, on_each_kind};
-use crate::support::{line_of, observer_of, url};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{line_of, observer_of, url};
 use sneck::{Limits, Locks};
 use sneck_testkit::proxy::Proxy;
 use std::time::{Duration, Instant};

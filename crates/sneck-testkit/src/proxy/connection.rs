@@ -123,6 +123,8 @@ impl Pump<'_> {
                 Piece::Raw(bytes) => self.write.write_all(&bytes).await?,
                 Piece::Frame(content) if !shaken_hands => {
                     shaken_hands = true;
+                    let forgotten = self.weather.borrow().sessions_forgotten;
+                    let content = if forgotten { forget_session(&content) } else { content };
                     self.put_request(&content).await?;
                 }
                 Piece::Frame(content) => self.request(&content).await?,
@@ -280,6 +282,20 @@ impl Pump<'_> {
         while !matches!(self.source.next().await?, Piece::End) {}
         Ok(())
     }
+}
+
+/// The client's handshake as that of one who has no session: the session stands behind protocol, last
+/// zxid and timeout, and its password behind it.
+fn forget_session(content: &Bytes) -> Bytes {
+    const SESSION: std::ops::Range<usize> = 16..24;
+    const PASSWORD: std::ops::Range<usize> = 28..44;
+    let mut content = content.to_vec();
+    for part in [SESSION, PASSWORD] {
+        if let Some(bytes) = content.get_mut(part) {
+            bytes.fill(0);
+        }
+    }
+    content.into()
 }
 
 /// With the length that precedes the content.

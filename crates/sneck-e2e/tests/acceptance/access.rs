@@ -1,11 +1,19 @@
-//! Who may do what: access control lists and TLS.
+//! Line 28: who may do what, and on which servers. Access lists, TLS, servers that only read.
 
-use crate::support::{observer_of, places};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{Site, connect, observer_of};
 use sneck::ErrorKind;
 use sneck::zookeeper::wire::{Acl, ErrorCode, Id, Permissions};
 use sneck::zookeeper::{CreateMode, Credentials, Session};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Certificate, Version};
+
+on_each_kind!(
+    l28_only_the_creator_may_read_or_delete_a_place,
+    l28_a_protected_parent_is_a_typed_error_at_once,
+    l28_names_stay_below_their_root,
+    l28_credentials_are_asked_for_before_anything_is_tried,
+);
 
 async fn refused(session: &Session, path: &str) {
     let read = session.get_data(path).await.expect_err("it is ours").code();
@@ -13,31 +21,29 @@ async fn refused(session: &Session, path: &str) {
     assert_eq!((read, deleted), (Some(ErrorCode::NO_AUTH), Some(ErrorCode::NO_AUTH)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_creator_may_read_or_delete_a_place() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
-    let servers = server.connect_string();
-    let url = format!("zk://alice:s3cret@{servers}/private?acl=creator");
-    let locks = sneck::connect(&url).await.expect("the server serves");
+async fn l28_only_the_creator_may_read_or_delete_a_place(kind: Kind) {
+    let site = or_skip!(Site::on(kind).await);
+    let (servers, root) = (site.server.connect_string(), site.root());
+    let locks = connect(&format!("zk://alice:s3cret@{servers}{root}?acl=creator")).await;
     let guard = locks.mutex("l").lock().await.expect("nobody else has it");
 
-    let alice = observer_of(&server).await;
+    let alice = observer_of(site.server).await;
     alice.authenticate(Credentials::digest("alice", "s3cret"));
-    let place = format!("/private/l/{}", places(&alice, "/private/l").await[0]);
+    let children = alice.get_children(&site.dir("l")).await.expect("it is hers");
+    let place = format!("{}/{}", site.dir("l"), children[0]);
     assert!(alice.get_data(&place).await.is_ok());
-    let anyone = observer_of(&server).await;
-    refused(&anyone, &place).await;
-    let mallory = observer_of(&server).await;
+    let anyone = &site.observer;
+    refused(anyone, &place).await;
+    let mallory = observer_of(site.server).await;
     mallory.authenticate(Credentials::digest("alice", "guess"));
     refused(&mallory, &place).await;
     // Nor can anybody else get into the line, or make nodes beside it.
-    for path in ["/private/l/x", "/private/x"] {
-        let made = anyone.create(path, "", CreateMode::Ephemeral, Acl::open()).await;
+    for path in [site.dir("l/x"), site.dir("x")] {
+        let made = anyone.create(&path, "", CreateMode::Ephemeral, Acl::open()).await;
         assert_eq!(made.expect_err("it is ours").code(), Some(ErrorCode::NO_AUTH));
     }
     for user in ["", "bob:other@"] {
-        let others = format!("zk://{user}{servers}/private");
-        let others = sneck::connect(&others).await.expect("the server serves");
+        let others = connect(&format!("zk://{user}{servers}{root}")).await;
         let error = others.mutex("l").lock().await.expect_err("it is ours");
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         let error = others.line("l").await.expect_err("it is ours");
@@ -46,33 +52,48 @@ async fn only_the_creator_may_read_or_delete_a_place() {
     guard.unlock().await.expect("held");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_protected_parent_is_a_typed_error_at_once() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
-    let observer = observer_of(&server).await;
+async fn l28_a_protected_parent_is_a_typed_error_at_once(kind: Kind) {
+    let site = or_skip!(Site::on(kind).await);
     let read_only = vec![Acl::new(Permissions::READ, Id::anyone())];
-    observer.create("/guarded", "", CreateMode::Persistent, read_only).await.expect("it is new");
-    let url = format!("zk://{}/guarded", server.connect_string());
-    let locks = sneck::connect(&url).await.expect("the server serves");
+    let made = site.observer.create(site.root(), "", CreateMode::Persistent, read_only).await;
+    made.expect("it is new");
+    let locks = site.locks().await;
     for name in ["l", "deep/l"] {
         let error = locks.mutex(name).lock().await.expect_err("it may not be written to");
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert_eq!(error.lock().map(sneck::Name::as_str), Some(name));
         assert!(error.hint().is_some());
     }
-    assert!(observer.get_children("/guarded").await.expect("it is there").is_empty());
+    assert!(site.observer.get_children(site.root()).await.expect("it is there").is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn credentials_without_a_scheme_the_server_knows_are_refused() {
-    let server = or_skip!(Builder::new(Version::V3_9).start().await);
-    let url = format!("zk://{}/x?acl=creator", server.connect_string());
+/// Two roots are two sets of locks, and no name reaches out of its own.
+async fn l28_names_stay_below_their_root(kind: Kind) {
+    let site = or_skip!(Site::on(kind).await);
+    let inner = format!("zk://{}{}/inner?timeout=20s", site.server.connect_string(), site.root());
+    let (outer, inner) = (site.locks().await, connect(&inner).await);
+    let guard = inner.mutex("l").lock().await.expect("nobody else has it");
+    assert!(outer.mutex("l").try_lock().await.expect("an answer").is_some(), "another lock");
+    assert!(outer.mutex("inner/l").try_lock().await.expect("an answer").is_none(), "the same");
+    assert_eq!(site.places("inner/l").await.len(), 1);
+    for name in ["../l", "a/../b", ".", "/l", ""] {
+        let error = inner.mutex(name).lock().await.expect_err("it is no name");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{name:?}: {error}");
+    }
+    let names = inner.names().await.expect("reads");
+    assert_eq!(names.iter().map(sneck::Name::as_str).collect::<Vec<_>>(), ["l"]);
+    guard.unlock().await.expect("held");
+}
+
+async fn l28_credentials_are_asked_for_before_anything_is_tried(kind: Kind) {
+    let site = or_skip!(Site::on(kind).await);
+    let url = format!("zk://{}{}?acl=creator", site.server.connect_string(), site.root());
     let error = sneck::connect(&url).await.expect_err("creator needs credentials");
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_over_tls_trusts_only_the_right_authority_and_host() {
+async fn l28_a_lock_over_tls_trusts_only_the_right_authority_and_host() {
     let good = or_skip!(Builder::new(Version::V3_9).tls(Certificate::Good).start().await);
     let material = good.tls().expect("it was asked for");
     let url = |servers: &str, ca: &std::path::Path| {
@@ -99,12 +120,12 @@ async fn a_lock_over_tls_trusts_only_the_right_authority_and_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_server_gives_no_session_and_says_what_may_be_wrong() {
+async fn l28_a_read_only_server_gives_no_session_and_says_what_may_be_wrong() {
     let builder = Builder::new(Version::V3_9).nodes(3).links(true);
     let ensemble = or_skip!(builder.property("readonlymode.enabled", "true").start().await);
     let follower = ensemble.followers().await[0];
     ensemble.isolate(follower).await;
-    crate::support::until("the server has become read-only", async || {
+    crate::stage::until("the server has become read-only", async || {
         ensemble.four_letter(follower, "isro").await.trim() == "ro"
     })
     .await;

@@ -3,9 +3,10 @@
 use sneck_testkit::StartError;
 use sneck_testkit::embedded::Embedded;
 pub(crate) use sneck_testkit::zookeeper::Version;
-use sneck_testkit::zookeeper::{Builder, Ensemble};
+use sneck_testkit::zookeeper::{self, Builder, Ensemble};
 use std::ops::Deref;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// The server program, built together with these tests.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sneck-e2e-server");
@@ -33,7 +34,20 @@ pub(crate) enum Servers {
 }
 
 impl Kind {
-    /// One server with a tick of half a second.
+    /// A server of this kind that all tests of the process share, with a tick of half a second. Nobody
+    /// kills it, and each test keeps to a root of its own.
+    pub(crate) async fn shared(self) -> Result<&'static Ensemble, StartError> {
+        static OURS: OnceCell<Embedded> = OnceCell::const_new();
+        match self {
+            Kind::ZooKeeper(version) => zookeeper::shared(version).await,
+            Kind::Embedded => {
+                let start = || Embedded::start(PROGRAM, ["tick=500"]);
+                OURS.get_or_try_init(start).await.map(Embedded::as_ensemble)
+            }
+        }
+    }
+
+    /// One server of the test's own with a tick of half a second.
     pub(crate) fn server(self) -> Setup {
         let tick = Duration::from_millis(500);
         Setup { kind: self, nodes: 1, tick, reap: None, counter: None }
@@ -126,8 +140,8 @@ impl Deref for Servers {
 /// names of tests tell which: `crash::embedded::...`.
 macro_rules! on_each_kind {
     ($($test:ident),* $(,)?) => {
-        crate::server::on_kind!(zookeeper, Kind::ZooKeeper(Version::V3_9), $($test),*);
-        crate::server::on_kind!(embedded, Kind::Embedded, $($test),*);
+        crate::stage::server::on_kind!(zookeeper, Kind::ZooKeeper(Version::V3_9), $($test),*);
+        crate::stage::server::on_kind!(embedded, Kind::Embedded, $($test),*);
     };
 }
 
@@ -136,7 +150,7 @@ macro_rules! on_kind {
     ($module:ident, $kind:expr, $($test:ident),* $(,)?) => {
         mod $module {
             #[allow(unused_imports, reason = "not every kind has a version")]
-            use crate::server::{Kind, Version};
+            use crate::stage::server::{Kind, Version};
 
             $(
                 #[tokio::test(flavor = "multi_thread")]

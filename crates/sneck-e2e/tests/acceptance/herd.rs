@@ -1,7 +1,7 @@
-//! A thousand waiters in one line.
+//! Line 20: who is woken when somebody leaves.
 
-use crate::server::{Kind, on_each_kind};
-use crate::support::{line_of, observer_of, url};
+use crate::stage::server::{Kind, on_each_kind};
+use crate::stage::{Site, connect, line_of, observer_of, soon, until, url};
 use sneck::zookeeper::wire::OpCode;
 use sneck::{Limits, Progress};
 use sneck_testkit::or_skip;
@@ -10,12 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-on_each_kind!(a_release_wakes_one_of_a_thousand_waiters_in_order);
+on_each_kind!(
+    l20_a_release_wakes_one_of_a_thousand_waiters_in_order,
+    l20_who_leaves_the_middle_of_a_line_wakes_the_one_behind_only,
+);
 
 const WAITERS: usize = 1_000;
 const SESSIONS: usize = 4;
 
-async fn a_release_wakes_one_of_a_thousand_waiters_in_order(kind: Kind) {
+async fn l20_a_release_wakes_one_of_a_thousand_waiters_in_order(kind: Kind) {
     let server = or_skip!(kind.server().start().await);
     let proxy = Proxy::start(server.addr(0)).expect("a port");
     let url = url(&proxy.addr().to_string(), "herd", "30s");
@@ -81,4 +84,38 @@ async fn a_release_wakes_one_of_a_thousand_waiters_in_order(kind: Kind) {
     assert!(per(requests) <= 2.01, "{counts:?}");
     // The server's own count: two replies and one event, and what keeps the sessions alive.
     assert!(sent / releases <= 4.0, "{sent}");
+}
+
+async fn l20_who_leaves_the_middle_of_a_line_wakes_the_one_behind_only(kind: Kind) {
+    const WAITERS: usize = 5;
+    const LEAVES: usize = 2;
+    let site = or_skip!(Site::on(kind).await);
+    let mut limits = Limits::default();
+    limits.recheck = Duration::from_secs(3_600);
+    let holder = site.locks().await.mutex("l").lock().await.expect("nobody else has it");
+    let mut proxies = Vec::new();
+    let mut waiting = Vec::new();
+    for length in 0..WAITERS {
+        let proxy = site.proxy();
+        let locks = connect(&site.url_by(&proxy, "20s")).await.with_limits(limits);
+        waiting.push(tokio::spawn(async move { locks.mutex("l").lock().await.map(drop) }));
+        site.line_of("l", length + 2).await;
+        // It has its watch on the place ahead.
+        until("it is in line", async || proxy.counts().requests(OpCode::GetData) > 0).await;
+        proxies.push(proxy);
+    }
+    waiting[LEAVES].abort();
+    site.line_of("l", WAITERS).await;
+    until("who is behind is woken", async || proxies[LEAVES + 1].counts().events == 1).await;
+    // It looks for another place to watch, which is the last thing that happens.
+    until("it watches again", async || proxies[LEAVES + 1].counts().requests(OpCode::GetData) == 2)
+        .await;
+    let events: Vec<u64> = proxies.iter().map(|proxy| proxy.counts().events).collect();
+    assert_eq!(events, [0, 0, 0, 1, 0]);
+    assert!(waiting.iter().enumerate().all(|(at, waiter)| at == LEAVES || !waiter.is_finished()));
+    holder.unlock().await.expect("held");
+    for (at, waiter) in waiting.into_iter().enumerate() {
+        let done = soon("its turn", waiter).await;
+        assert!(done.is_ok() != (at == LEAVES), "{at}: {done:?}");
+    }
 }
