@@ -2,6 +2,7 @@
 
 use crate::claim::CassandraClaim;
 use crate::coordinators::Coordinators;
+use crate::facts::ClusterFacts;
 use crate::failure::{Failure, of_connect};
 use crate::holds::Holds;
 use crate::options::{CassandraOptions, Scope};
@@ -16,8 +17,8 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 use sneck_core::{
-    Backend, Capacity, Claim, Contender, Crash, Error, ErrorKind, Mode, Name, Order, Promises,
-    Request, Survey, TokenScope, Wake,
+    Backend, Capacity, Claim, Clock, Contender, Crash, Error, ErrorKind, Mode, Name, Order,
+    Promises, Request, Survey, TokenScope, Wake,
 };
 use std::fmt;
 use std::num::NonZeroU32;
@@ -32,6 +33,7 @@ pub struct Cassandra {
     store: Arc<Store>,
     holds: Arc<Holds>,
     poll: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl Cassandra {
@@ -63,7 +65,26 @@ impl Cassandra {
         };
         connected.map_err(|error| error.with_backend(&label))
     }
+
+    /// What the cluster is like: asks every node about itself, one after the other. What cannot be learnt
+    /// is left out.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn facts(&self) -> ClusterFacts {
+        self.store.facts(&*self.clock).await
+    }
 }
+
+/// Nodes learn of a table one after the other: how often one that does not know it yet is asked, and how
+/// long is waited in between.
+const SCHEMA_TRIES_MAX: usize = 25;
+const SCHEMA_PAUSE: Duration = Duration::from_millis(200);
+/// How many nodes in turn may leave a first statement unanswered.
+const PROBE_TRIES_MAX: usize = 3;
+/// Connecting waits for each node once, and for twice as long as this part of its time: also when one of
+/// them says nothing, most of it is left.
+const CONNECT_PARTS: u32 = 6;
 
 async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, Error> {
     let rule = TermRule::new(options.ttl, options.skew)?;
@@ -73,7 +94,8 @@ async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, E
     }
     schema::make(&session, &options).await?;
     let pardon = Duration::from_secs(rule.seconds().unsigned_abs().into());
-    let coordinators = Coordinators::new(options.clock.clone(), options.datacenter.clone(), pardon);
+    let clock = options.clock.clone();
+    let coordinators = Coordinators::new(clock.clone(), options.datacenter.clone(), pardon);
     let settings = Settings {
         keyspace: options.keyspace,
         table: options.table,
@@ -82,10 +104,49 @@ async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, E
         rule,
         label,
     };
-    let store = Store::prepare(session, coordinators, settings).await?;
-    store.probe().await.map_err(|failure| failure.error)?;
+    let store = prepare(session, coordinators, settings).await?;
+    probe(&store).await?;
     let holds = Arc::new(Holds::new());
-    Ok(Cassandra { store: Arc::new(store), holds, poll: options.poll })
+    Ok(Cassandra { store: Arc::new(store), holds, poll: options.poll, clock })
+}
+
+/// Prepares the statements. Whoever connects while another client makes the table may be told at first
+/// that it does not exist.
+async fn prepare(
+    session: Session,
+    coordinators: Coordinators,
+    settings: Settings,
+) -> Result<Store, Error> {
+    let mut tries = 1;
+    let statements = loop {
+        match settings.prepare(&session).await {
+            Err(error) if error.kind() == ErrorKind::Refused && tries < SCHEMA_TRIES_MAX => {
+                tries += 1;
+                tokio::time::sleep(SCHEMA_PAUSE).await;
+            }
+            prepared => break prepared?,
+        }
+    };
+    Ok(Store::new(session, statements, coordinators, settings))
+}
+
+/// Tries the table. A node that says nothing is passed over: the next one is asked then.
+async fn probe(store: &Store) -> Result<(), Error> {
+    let (mut silent, mut refused) = (1, 1);
+    loop {
+        match store.probe().await {
+            Err(Failure { error, .. }) if error.is_transient() && silent < PROBE_TRIES_MAX => {
+                silent += 1;
+            }
+            Err(Failure { error, .. })
+                if error.kind() == ErrorKind::Refused && refused < SCHEMA_TRIES_MAX =>
+            {
+                refused += 1;
+                tokio::time::sleep(SCHEMA_PAUSE).await;
+            }
+            probed => return probed.map_err(|failure| failure.error),
+        }
+    }
 }
 
 async fn session(
@@ -102,14 +163,15 @@ async fn session(
         .request_timeout(Some(rule.answer_within()))
         .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
         .build();
+    // A node that says nothing is to be noticed within a term, also by the driver, and while connecting.
+    let pulse = rule.answer_within().min(options.connect_timeout / CONNECT_PARTS);
     let mut builder = SessionBuilder::new()
         .known_nodes(&options.contact_points)
         .default_execution_profile_handle(profile.into_handle())
         .keyspaces_to_fetch([&options.keyspace])
-        .connection_timeout(rule.answer_within())
-        // A node that says nothing is to be noticed within a term, also by the driver.
-        .keepalive_interval(rule.answer_within())
-        .keepalive_timeout(rule.answer_within());
+        .connection_timeout(pulse)
+        .keepalive_interval(pulse)
+        .keepalive_timeout(pulse);
     if let Some(credentials) = &options.credentials {
         builder = builder.user(credentials.user(), credentials.password());
     }

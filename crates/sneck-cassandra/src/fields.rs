@@ -37,6 +37,11 @@ impl Fields {
         self.value(name)?.as_bigint()
     }
 
+    /// A moment, in milliseconds since 1970 by the clock of whoever wrote it.
+    pub(crate) fn timestamp(&self, name: &str) -> Option<i64> {
+        self.value(name)?.as_cql_timestamp().map(|at| at.0)
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.value(name)?.as_text().map(String::as_str)
     }

@@ -14,6 +14,7 @@ mod backend;
 mod claim;
 mod coordinators;
 mod credentials;
+mod facts;
 mod failure;
 mod fields;
 mod holds;
@@ -28,5 +29,6 @@ mod version;
 
 pub use backend::Cassandra;
 pub use credentials::Credentials;
+pub use facts::{ClusterFacts, Difference, NodeFacts};
 pub use options::{CassandraOptions, Create, Scope};
 pub use url::CassandraUrl;

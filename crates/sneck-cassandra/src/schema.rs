@@ -32,7 +32,12 @@ fn is_scylla(session: &Session) -> bool {
 /// Makes what is asked for, and checks that the rest is there.
 pub(crate) async fn make(session: &Session, options: &CassandraOptions) -> Result<(), Error> {
     let CassandraOptions { keyspace, table, create, .. } = options;
-    if let Create::Keyspace { replicas } = create {
+    if !exists(session, "keyspaces", "", keyspace).await? {
+        let Create::Keyspace { replicas } = create else {
+            let text = format!("there is no keyspace {keyspace:?}");
+            return Err(Error::new(ErrorKind::Invalid, text)
+                .with_hint("create it, or let sneck do that with create=keyspace"));
+        };
         let cql = match is_scylla(session) {
             true => include_str!("../cql/create_keyspace_scylla.cql"),
             false => include_str!("../cql/create_keyspace.cql"),
@@ -40,11 +45,6 @@ pub(crate) async fn make(session: &Session, options: &CassandraOptions) -> Resul
         let cql = cql.replace("{keyspace}", &format!("\"{keyspace}\""));
         let cql = cql.replace("{replication}", &replicas.to_string());
         query(session, &cql, "creating the keyspace").await?;
-    }
-    if !exists(session, "keyspaces", "", keyspace).await? {
-        let text = format!("there is no keyspace {keyspace:?}");
-        return Err(Error::new(ErrorKind::Invalid, text)
-            .with_hint("create it, or let sneck do that with create=keyspace"));
     }
     let of_keyspace = format!("keyspace_name = '{keyspace}' AND ");
     if exists(session, "tables", &of_keyspace, table).await? {

@@ -49,7 +49,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) mode: HolderMode,
 }
 
-struct Statements {
+/// The statements of `cql/`, known to the servers.
+pub(crate) struct Statements {
     look: PreparedStatement,
     confirm: PreparedStatement,
     open: PreparedStatement,
@@ -66,21 +67,35 @@ const SCAN_ROWS_MAX: usize = 1_000_000;
 /// The longest wait for a page of a scan.
 const SCAN_PAGE_MAX: Duration = Duration::from_secs(10);
 
-impl Store {
+impl Settings {
     /// Prepares the statements.
-    pub(crate) async fn prepare(
+    pub(crate) async fn prepare(&self, session: &Session) -> Result<Statements, Error> {
+        let table = format!("\"{}\".\"{}\"", self.keyspace, self.table);
+        Statements::prepare(session, &table, self.scope, self.rule).await
+    }
+}
+
+impl Store {
+    pub(crate) fn new(
         session: Session,
+        statements: Statements,
         coordinators: Coordinators,
         settings: Settings,
-    ) -> Result<Store, Error> {
-        let Settings { keyspace, table, namespace, scope, rule, label } = settings;
-        let qualified = format!("\"{keyspace}\".\"{table}\"");
-        let statements = Statements::prepare(&session, &qualified, scope, rule).await?;
-        Ok(Store { session, statements, coordinators, keyspace, table, namespace, rule, label })
+    ) -> Store {
+        let Settings { keyspace, table, namespace, rule, label, .. } = settings;
+        Store { session, statements, coordinators, keyspace, table, namespace, rule, label }
     }
 
     pub(crate) fn rule(&self) -> TermRule {
         self.rule
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn keyspace(&self) -> &str {
+        &self.keyspace
     }
 
     pub(crate) fn label(&self) -> &Arc<str> {

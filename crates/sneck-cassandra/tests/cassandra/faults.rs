@@ -16,7 +16,7 @@ const TTL: Duration = Duration::from_secs(4);
 
 /// How long nodes are stopped at random, in seconds; for long runs by hand.
 const CHAOS: &str = "SNECK_CASSANDRA_CHAOS_SECONDS";
-const CHAOS_DEFAULT: u64 = 45;
+const CHAOS_DEFAULT: u64 = 15;
 const SEED: u64 = 20_261_123;
 
 /// Nodes are stopped and continued at random while clients with short time-outs take a lock, give up
@@ -230,4 +230,21 @@ async fn a5_a_stopped_coordinator_leaves_no_ghost_lock() {
 /// Runs all at the same time.
 async fn futures<F: Future>(all: Vec<F>) -> Vec<F::Output> {
     futures_util::future::join_all(all).await
+}
+
+/// A node that takes connections and says nothing: whoever connects now is not held up by it, however
+/// long the TTL, and is not told that the store is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connecting_goes_on_without_a_node_that_says_nothing() {
+    let cluster = or_skip!(cassandra::shared_cluster().await);
+    let store = Store::on_cluster(&cluster).await;
+    for silent in 0..cluster.nodes() {
+        cluster.pause(silent).await;
+        let ttl = [4, 10, 60][silent];
+        let options = format!("ttl={ttl}s&skew=0s&connect-timeout=20s");
+        let client = store.client(&options).await;
+        client.lock("connecting").await.unlock().await.unwrap();
+        cluster.resume(silent).await;
+    }
+    within("all nodes again", cluster.heal()).await;
 }

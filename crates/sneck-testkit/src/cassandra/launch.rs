@@ -176,6 +176,9 @@ fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
         "-Dcassandra.ring_delay_ms=100",
         "-Dcassandra.skip_wait_for_gossip_to_settle=0",
         "-Dcassandra.superuser_setup_delay_ms=0",
+        // A node that missed a change of the schema asks for it this much after it sees the others again;
+        // by default a minute, for which every client waits that has made a keyspace.
+        "-Dcassandra.migration_delay_ms=500",
     ]
     .map(OsString::from)
     .into();

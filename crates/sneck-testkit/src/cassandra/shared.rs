@@ -6,10 +6,7 @@
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::{Builder, Cluster, JARS};
-use crate::skip::{REQUIRE, StartError, Unavailable, is_required};
-
-/// What tests on [three nodes](shared_cluster) are called where they are asked for.
-const NODES: &str = "cassandra-cluster";
+use crate::skip::StartError;
 
 /// The single node, with [authentication](Builder::authentication), that this test process shares.
 ///
@@ -24,17 +21,10 @@ pub async fn shared() -> Result<&'static Cluster, StartError> {
 /// The three nodes that this test process shares, for one test at a time: it may pause and kill, and
 /// whoever comes next finds all nodes serving.
 ///
-/// Only where `SNECK_REQUIRE` names `cassandra-cluster`. Such a test takes minutes, and on two busy cores it has
-/// failed because the nodes lost sight of each other, which says nothing about locks.
-///
 /// # Errors
 ///
-/// As [`Builder::start`]; unavailable when it is not asked for.
+/// As [`Builder::start`].
 pub async fn shared_cluster() -> Result<MutexGuard<'static, Cluster>, StartError> {
-    if !is_required(NODES) {
-        let reason = format!("three nodes take minutes; {REQUIRE}={NODES} asks for them");
-        return Err(Unavailable { backend: NODES, reason }.into());
-    }
     static CLUSTER: OnceCell<Mutex<Cluster>> = OnceCell::const_new();
     let start = async || Builder::new().nodes(3).start().await.map(Mutex::new);
     let cluster = CLUSTER.get_or_try_init(start).await?.lock().await;
