@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::Signal;
-use sneck_testkit::zookeeper::tls::Material;
+use sneck_testkit::tls::Material;
 use stage::{BOUND, Done, Running, bare, done, sneck};
 
 fn material(folder: &Path) -> Material {

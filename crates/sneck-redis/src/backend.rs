@@ -4,7 +4,9 @@ use crate::claim::RedisClaim;
 use crate::options::{RedisOptions, Topology};
 use crate::place::Place;
 use crate::renewal;
+use crate::server::ServerFacts;
 use crate::store::Store;
+use crate::tls::Certificates;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use sneck_core::{
@@ -43,8 +45,9 @@ impl Redis {
             let text = "a majority of primaries is a backend of its own: Redlock";
             return Err(Error::new(ErrorKind::Invalid, text).with_backend(&label));
         }
-        crate::tls::prepare(options.tls);
-        let store = Arc::new(Store::new(options));
+        let certificates = Certificates::read(options.tls.as_ref());
+        let certificates = certificates.map_err(|error| error.with_backend(&label))?;
+        let store = Arc::new(Store::new(options, certificates));
         store.open().await.map_err(|error| error.with_backend(&label))?;
         tokio::spawn(renewal::keep(Arc::downgrade(&store)));
         Ok(Redis { store })
@@ -56,8 +59,20 @@ impl Redis {
     /// # Errors
     /// When the server cannot be asked.
     pub async fn warnings(&self) -> Result<Vec<String>, Error> {
+        Ok(self.facts().await?.warnings())
+    }
+
+    /// What the server said about itself when it was connected to; in a cluster, what one of the primaries
+    /// said.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn facts(&self) -> Result<ServerFacts, Error> {
         let live = self.store.link.live().await;
-        Ok(live.map_err(|error| error.with_backend(&self.store.label))?.facts.warnings())
+        Ok(live.map_err(|error| error.with_backend(&self.store.label))?.facts.clone())
     }
 }
 

@@ -32,8 +32,21 @@ fn of_kind(error: &RedisError, text: String) -> Error {
 }
 
 /// What it means that there is no connection. Nothing was asked, so nothing can have been applied.
-pub(crate) fn of_connecting(error: &RedisError, secret: &Secret) -> Error {
-    of_kind(error, format!("connecting: {}", secret.blot_out(&error.to_string())))
+pub(crate) fn of_connecting(error: &RedisError, secret: &Secret, tls: bool) -> Error {
+    let text = format!("connecting: {}", secret.blot_out(&error.to_string()));
+    if tls && text.contains("certificate") {
+        return Error::new(ErrorKind::Denied, text).with_hint(
+            "ca=FILE in the URL names the authorities to trust, cert= and key= who we are",
+        );
+    }
+    let failure = of_kind(error, text);
+    match (tls, may_have_been_applied(error)) {
+        (_, false) => failure,
+        (true, true) => failure.with_hint("is this the server's port for TLS?"),
+        (false, true) => {
+            failure.with_hint("where the port is for TLS, the URL begins with rediss://")
+        }
+    }
 }
 
 /// Whether the connection is of no more use after this error.

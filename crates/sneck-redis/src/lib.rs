@@ -32,3 +32,5 @@ pub use backend::Redis;
 pub use options::{Node, RedisOptions, Replicas, Topology};
 pub use quorum::Redlock;
 pub use secret::Secret;
+pub use server::ServerFacts;
+pub use tls::TlsOptions;

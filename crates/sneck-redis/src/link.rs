@@ -6,6 +6,7 @@ use crate::options::{Node, RedisOptions, Topology};
 use crate::place::Places;
 use crate::script::Call;
 use crate::server::ServerFacts;
+use crate::tls::Certificates;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -28,6 +29,8 @@ const FAILURE_FRESH: Duration = Duration::from_millis(100);
 /// The connection to the servers, made anew when it broke.
 pub(crate) struct Link {
     options: Arc<RedisOptions>,
+    /// Where TLS is spoken.
+    certificates: Option<Certificates>,
     places: Arc<Places>,
     /// Tells this client's channels from those of others.
     client: String,
@@ -61,9 +64,13 @@ enum Wire {
 }
 
 impl Link {
-    pub(crate) fn new(options: Arc<RedisOptions>, places: Arc<Places>) -> Self {
+    pub(crate) fn new(
+        options: Arc<RedisOptions>,
+        certificates: Option<Certificates>,
+        places: Arc<Places>,
+    ) -> Self {
         let client = ClaimId::random().to_string();
-        Link { options, places, client, state: tokio::sync::Mutex::default() }
+        Link { options, certificates, places, client, state: tokio::sync::Mutex::default() }
     }
 
     pub(crate) fn client(&self) -> &str {
@@ -174,7 +181,9 @@ impl Link {
         let broken = Arc::new(AtomicBool::new(false));
         let subscribed = Arc::new(Mutex::new(HashSet::new()));
         let pushed = self.listener(&broken, &subscribed);
-        let failed = |error: &RedisError| failure::of_connecting(error, &self.options.password);
+        let failed = |error: &RedisError| {
+            failure::of_connecting(error, &self.options.password, self.options.tls.is_some())
+        };
         let wire = self.wire(pushed).await.map_err(|error| failed(&error))?;
         let is_cluster = matches!(wire, Wire::Cluster(_));
         let mut facts = match wire.clone().info().await {
@@ -198,7 +207,7 @@ impl Link {
         }
         // One of many that starts without its data must not help another to a majority before all that
         // it had granted is over, whoever asks.
-        let uptime = Duration::from_secs(facts.uptime_s);
+        let uptime = facts.uptime;
         if self.options.topology == Topology::Quorum && uptime < term {
             return ("restarted".to_owned(), now + (term - uptime));
         }
@@ -216,28 +225,65 @@ impl Link {
         let nodes = &options.nodes;
         Ok(match &options.topology {
             Topology::Single | Topology::Quorum => {
-                let client = Client::open(info(options, &nodes[0])?)?;
+                let client = client(info(options, &nodes[0])?, self.certificates.as_ref())?;
                 let config = config.set_push_sender(pushed);
                 Wire::Single(client.get_multiplexed_async_connection_with_config(&config).await?)
             }
             Topology::Sentinel { primary } => {
-                let mut client = sentinel(options, primary)?.build()?;
+                let mut client = self.sentinel(primary)?.build()?;
                 let config = config.set_push_sender(pushed);
                 Wire::Single(client.get_async_connection_with_config(&config).await?)
             }
             Topology::Cluster => {
                 let infos: Result<Vec<_>, _> =
                     nodes.iter().map(|node| info(options, node)).collect();
-                let client = ClusterClientBuilder::new(infos?)
+                let builder = ClusterClientBuilder::new(infos?)
                     .use_protocol(ProtocolVersion::RESP3)
                     .connection_timeout(options.connect_timeout)
                     .response_timeout(options.answer_timeout())
                     .overall_response_timeout(Some(2 * options.answer_timeout()))
-                    .push_sender(pushed)
-                    .build()?;
+                    .push_sender(pushed);
+                #[cfg(feature = "tls")]
+                let builder = match &self.certificates {
+                    Some(certificates) => builder.certs(certificates.driver.clone()),
+                    None => builder,
+                };
+                let client = builder.build()?;
                 Wire::Cluster(client.get_async_connection().await?)
             }
         })
+    }
+
+    fn sentinel(&self, primary: &str) -> Result<SentinelClientBuilder, RedisError> {
+        let options = &*self.options;
+        let addr = |node: &Node| ConnectionAddr::Tcp(node.host.clone(), node.port);
+        let addrs = options.nodes.iter().map(addr);
+        let kind = SentinelServerType::Master;
+        let mut builder = SentinelClientBuilder::new(addrs, primary, kind)?
+            .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+            .set_client_to_redis_db(i64::from(options.database))
+            .set_client_to_redis_tcp_settings(TcpSettings::default().set_nodelay(true));
+        if options.tls.is_some() {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(certificates) = &self.certificates {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.driver.clone())
+                .set_client_to_sentinel_certificates(certificates.driver.clone());
+        }
+        if !options.user.is_empty() {
+            builder = builder.set_client_to_redis_username(&options.user);
+        }
+        if !options.password.expose().is_empty() {
+            builder = builder.set_client_to_redis_password(options.password.expose());
+        }
+        if !options.sentinel_password.expose().is_empty() {
+            builder = builder.set_client_to_sentinel_password(options.sentinel_password.expose());
+        }
+        Ok(builder)
     }
 
     /// What is done with a message. There is no queue: a wake-up is one bit of its place.
@@ -313,8 +359,8 @@ fn is_forgotten(error: &RedisError) -> bool {
 fn info(options: &RedisOptions, node: &Node) -> Result<ConnectionInfo, RedisError> {
     let (host, port) = (node.host.clone(), node.port);
     let addr = match options.tls {
-        false => ConnectionAddr::Tcp(host, port),
-        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        None => ConnectionAddr::Tcp(host, port),
+        Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
     };
     let mut redis = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
@@ -329,27 +375,11 @@ fn info(options: &RedisOptions, node: &Node) -> Result<ConnectionInfo, RedisErro
     Ok(addr.into_connection_info()?.set_redis_settings(redis).set_tcp_settings(tcp))
 }
 
-fn sentinel(options: &RedisOptions, primary: &str) -> Result<SentinelClientBuilder, RedisError> {
-    let addr = |node: &Node| ConnectionAddr::Tcp(node.host.clone(), node.port);
-    let addrs = options.nodes.iter().map(addr);
-    let kind = SentinelServerType::Master;
-    let mut builder = SentinelClientBuilder::new(addrs, primary, kind)?
-        .set_client_to_redis_protocol(ProtocolVersion::RESP3)
-        .set_client_to_redis_db(i64::from(options.database))
-        .set_client_to_redis_tcp_settings(TcpSettings::default().set_nodelay(true));
-    if options.tls {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+fn client(info: ConnectionInfo, certificates: Option<&Certificates>) -> Result<Client, RedisError> {
+    #[cfg(feature = "tls")]
+    if let Some(certificates) = certificates {
+        return Client::build_with_tls(info, certificates.driver.clone());
     }
-    if !options.user.is_empty() {
-        builder = builder.set_client_to_redis_username(&options.user);
-    }
-    if !options.password.expose().is_empty() {
-        builder = builder.set_client_to_redis_password(options.password.expose());
-    }
-    if !options.sentinel_password.expose().is_empty() {
-        builder = builder.set_client_to_sentinel_password(options.sentinel_password.expose());
-    }
-    Ok(builder)
+    let _ = certificates;
+    Client::open(info)
 }

@@ -1,6 +1,7 @@
 //! How to reach Redis, and what locks are like there.
 
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 use sneck_core::{Clock, Error, ErrorKind, SystemClock};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,8 +49,8 @@ pub struct RedisOptions {
     pub nodes: Vec<Node>,
     /// How they stand to each other.
     pub topology: Topology,
-    /// Whether to speak TLS with them.
-    pub tls: bool,
+    /// How to speak TLS with them; in plain text when absent.
+    pub tls: Option<TlsOptions>,
     /// The user of the access control list; the default user where it is empty.
     pub user: String,
     /// The password.
@@ -81,7 +82,7 @@ impl RedisOptions {
         RedisOptions {
             nodes,
             topology: Topology::Single,
-            tls: false,
+            tls: None,
             user: String::new(),
             password: Secret::default(),
             sentinel_password: Secret::default(),
@@ -139,7 +140,7 @@ impl RedisOptions {
     pub(crate) fn label(&self) -> Arc<str> {
         let nodes: Vec<String> = self.nodes.iter().map(ToString::to_string).collect();
         let nodes = nodes.join(",");
-        let s = if self.tls { "s" } else { "" };
+        let s = if self.tls.is_some() { "s" } else { "" };
         Arc::from(match &self.topology {
             Topology::Single => format!("redis{s}://{nodes}/{}", self.database),
             Topology::Sentinel { primary } => {

@@ -4,7 +4,9 @@ mod claim;
 
 use crate::options::{Node, RedisOptions, Topology};
 use crate::place::Place;
+use crate::server::ServerFacts;
 use crate::store::Store;
+use crate::tls::Certificates;
 use async_trait::async_trait;
 use claim::QuorumClaim;
 use futures_util::future::join_all;
@@ -56,9 +58,11 @@ impl Redlock {
             return Err(Error::new(ErrorKind::Invalid, text).with_backend(&label));
         }
         options.check()?;
-        crate::tls::prepare(options.tls);
+        let certificates = Certificates::read(options.tls.as_ref());
+        let certificates = certificates.map_err(|error| error.with_backend(&label))?;
         let one = |node: &Node| RedisOptions { nodes: vec![node.clone()], ..options.clone() };
-        let stores = options.nodes.iter().map(|node| Store::new(one(node))).collect();
+        let stores =
+            options.nodes.iter().map(|node| Store::new(one(node), certificates.clone())).collect();
         let servers = Servers { stores, options, label };
         let opened = join_all(servers.stores.iter().map(Store::open)).await;
         servers.majority(opened).map_err(|error| servers.locate(error))?;
@@ -69,11 +73,24 @@ impl Redlock {
     /// begin with the server. Those that do not answer say nothing.
     pub async fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        for (store, node) in self.servers.stores.iter().zip(&self.servers.options.nodes) {
-            let Ok(live) = store.link.live().await else { continue };
-            warnings.extend(live.facts.warnings().iter().map(|text| format!("{node}: {text}")));
+        for (node, facts) in self.facts().await {
+            let Ok(facts) = facts else { continue };
+            warnings.extend(facts.warnings().iter().map(|text| format!("{node}: {text}")));
         }
         warnings
+    }
+
+    /// What each server said about itself when it was connected to, in the order of the options; an error
+    /// for one that does not answer.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn facts(&self) -> Vec<(Node, Result<ServerFacts, Error>)> {
+        let asked = self.servers.stores.iter().zip(&self.servers.options.nodes);
+        let asked = asked.map(|(store, node)| async move {
+            (node.clone(), store.link.live().await.map(|live| live.facts.clone()))
+        });
+        join_all(asked).await
     }
 }
 

@@ -126,7 +126,7 @@ mod tests {
         let servers = or_skip!(shared().await);
         let mut options = RedisOptions::parse(&servers.url()).unwrap();
         options.prefix = format!("races-{}", ClaimId::random());
-        let (releasing, renewing) = (Store::new(options.clone()), Store::new(options));
+        let (releasing, renewing) = (Store::new(options.clone(), None), Store::new(options, None));
         for store in [&releasing, &renewing] {
             store.open().await.unwrap();
         }

@@ -1,24 +1,33 @@
 //! What a server says about itself.
 
 use sneck_core::{Error, ErrorKind};
+use std::time::Duration;
 
 /// The oldest server that has every command and flag in use here.
 const VERSION_MIN: (u32, u32) = (6, 2);
 /// The first with channels that stay in their slot.
 const SHARDED_MIN: (u32, u32) = (7, 0);
 
-/// What a server says about itself when it is connected to.
+/// What a server said about itself when it was connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ServerFacts {
-    pub(crate) version: String,
+#[non_exhaustive]
+pub struct ServerFacts {
+    /// Its version, such as `7.0.15`.
+    pub version: String,
+    /// `master` for a server that takes writes.
+    pub role: String,
+    /// How long it has been running.
+    pub uptime: Duration,
+    /// What it throws away when its memory is full, such as `noeviction`.
+    pub eviction: String,
+    /// How much memory it may use, in bytes; 0 for as much as there is.
+    pub memory_max: u64,
+    /// Whether it writes what it is told to an append-only file, so that a restart forgets little.
+    pub appends: bool,
+    /// How many replicas it has, which know what it knows a moment later.
+    pub replicas: u32,
     /// Another one after each start of the server.
     pub(crate) run_id: String,
-    pub(crate) role: String,
-    pub(crate) uptime_s: u64,
-    eviction: String,
-    memory_max: u64,
-    appends: bool,
-    replicas: u32,
 }
 
 impl ServerFacts {
@@ -29,7 +38,9 @@ impl ServerFacts {
             match key {
                 "redis_version" => facts.version = value.to_owned(),
                 "run_id" => facts.run_id = value.to_owned(),
-                "uptime_in_seconds" => facts.uptime_s = value.parse().unwrap_or(0),
+                "uptime_in_seconds" => {
+                    facts.uptime = Duration::from_secs(value.parse().unwrap_or(0));
+                }
                 "role" => facts.role = value.to_owned(),
                 "maxmemory" => facts.memory_max = value.parse().unwrap_or(0),
                 "maxmemory_policy" => facts.eviction = value.to_owned(),
@@ -65,10 +76,15 @@ impl ServerFacts {
         Ok(())
     }
 
+    /// Whether it may throw locks away while they are held.
+    pub fn may_evict(&self) -> bool {
+        self.memory_max > 0 && self.eviction != "noeviction"
+    }
+
     /// What an operator should know before locks are entrusted to this server.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.memory_max > 0 && self.eviction != "noeviction" {
+        if self.may_evict() {
             warnings.push(format!(
                 "maxmemory-policy is {}: the server may evict locks while they are held; \
                  set it to noeviction",

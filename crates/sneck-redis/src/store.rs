@@ -6,6 +6,7 @@ use crate::options::{RedisOptions, Replicas, Topology};
 use crate::place::{Place, Places};
 use crate::reply::{self, Answer, Renewed, Said};
 use crate::script::{ASK, Call, DOWNGRADE, LEAVE, RAISE, RENEW};
+use crate::tls::Certificates;
 use sneck_core::{Error, ErrorKind, Mode, Token};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,10 +25,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(options: RedisOptions) -> Self {
+    pub(crate) fn new(options: RedisOptions, certificates: Option<Certificates>) -> Self {
         let options = Arc::new(options);
         let places = Arc::new(Places::default());
-        let link = || Link::new(options.clone(), places.clone());
+        let link = || Link::new(options.clone(), certificates.clone(), places.clone());
         Store {
             label: options.label(),
             link: link(),

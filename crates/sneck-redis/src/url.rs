@@ -2,6 +2,7 @@
 
 use crate::options::{Node, RedisOptions, Replicas, Topology};
 use crate::secret::Secret;
+use crate::tls::TlsOptions;
 use percent_encoding::percent_decode_str;
 use sneck_core::{Error, ErrorKind};
 use std::time::Duration;
@@ -35,6 +36,8 @@ impl RedisOptions {
     /// | `replicas` | how many replicas must have a grant before it is believed in | `0` |
     /// | `replicas-within` | how long they are waited for | `1s`, or a quarter of the term |
     /// | `sentinel-password` | the password of the sentinels | none |
+    /// | `ca` | over TLS: a PEM file of certificate authorities | those of the system |
+    /// | `cert`, `key` | over TLS: PEM files of a client certificate and its key | none |
     ///
     /// ```
     /// use sneck_redis::RedisOptions;
@@ -69,7 +72,8 @@ impl RedisOptions {
         };
         let port = if matches!(topology, Topology::Sentinel { .. }) { SENTINEL_PORT } else { PORT };
         let mut options = RedisOptions::new(nodes(hosts, port)?);
-        (options.topology, options.tls) = (topology, tls);
+        options.topology = topology;
+        options.tls = tls.then(TlsOptions::default);
         if options.topology == Topology::Single && options.nodes.len() > 1 {
             let hint = "redis+sentinel://, redis+cluster:// and redlock:// take several";
             return Err(invalid("redis:// names one server").with_hint(hint));
@@ -78,9 +82,11 @@ impl RedisOptions {
             options.authenticate(user_info)?;
         }
         options.set_path(path)?;
+        let mut identity = (None, None);
         for option in query.split('&').filter(|option| !option.is_empty()) {
-            options.set(option)?;
+            options.set(option, &mut identity)?;
         }
+        options.identify(identity)?;
         if let Some(replicas) = &mut options.replicas {
             replicas.within = replicas.within.min(options.term / 4);
         }
@@ -120,7 +126,20 @@ impl RedisOptions {
         Ok(())
     }
 
-    fn set(&mut self, option: &str) -> Result<(), Error> {
+    /// Says which certificate to show.
+    fn identify(&mut self, identity: Identity) -> Result<(), Error> {
+        match (identity, &mut self.tls) {
+            ((None, None), _) => Ok(()),
+            (_, None) => Err(invalid("\"cert\" and \"key\" need TLS, such as rediss://")),
+            ((Some(chain), Some(key)), Some(tls)) => {
+                tls.identity = Some((chain.into(), key.into()));
+                Ok(())
+            }
+            _ => Err(invalid("\"cert\" and \"key\" go together")),
+        }
+    }
+
+    fn set(&mut self, option: &str, identity: &mut Identity) -> Result<(), Error> {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let value = decode(value, name)?;
         let unset = Replicas { number: 0, within: Duration::from_secs(1) };
@@ -128,6 +147,12 @@ impl RedisOptions {
             "term" => self.term = duration(name, &value)?,
             "prefix" => self.prefix = value,
             "connect-timeout" => self.connect_timeout = duration(name, &value)?,
+            "ca" => match &mut self.tls {
+                Some(tls) => tls.ca = Some(value.into()),
+                None => return Err(invalid("\"ca\" needs TLS, such as rediss://")),
+            },
+            "cert" => identity.0 = Some(value),
+            "key" => identity.1 = Some(value),
             "sentinel-password" => self.sentinel_password = Secret::new(value),
             "replicas" => match value.parse() {
                 Ok(0) => self.replicas = None,
@@ -143,6 +168,9 @@ impl RedisOptions {
         Ok(())
     }
 }
+
+/// The files of a client's certificate and of its key.
+type Identity = (Option<String>, Option<String>);
 
 /// What a scheme stands for, and whether it is over TLS.
 fn kind(scheme: &str) -> Option<(Topology, bool)> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sneck_server::{Limits, Running, Server, Tls, TlsFiles};
-use sneck_testkit::zookeeper::tls::Material;
+use sneck_testkit::tls::Material;
 use sneck_zookeeper::{Session, SessionOptions, TlsOptions};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;

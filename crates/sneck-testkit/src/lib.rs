@@ -24,6 +24,7 @@ pub mod kazoo;
 pub mod proxy;
 pub mod redis;
 pub mod skip;
+pub mod tls;
 pub mod zookeeper;
 
 pub use dropped::dropped_after;

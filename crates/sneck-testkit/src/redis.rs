@@ -18,7 +18,7 @@ mod relay;
 mod resp;
 mod servers;
 
-pub use builder::Builder;
+pub use builder::{Builder, Clients};
 pub use relay::Relay;
 pub use resp::{Reply, ask};
 pub use servers::{Servers, shared};

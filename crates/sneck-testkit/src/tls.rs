@@ -8,7 +8,7 @@ use rcgen::{
     KeyPair,
 };
 
-/// Files in PEM, gone with the ensemble.
+/// Files in PEM, gone with the folder they are in.
 #[derive(Debug, Clone)]
 pub struct Material {
     /// The authority that signed the server's certificates.

@@ -20,7 +20,6 @@ mod link;
 mod shared;
 mod shell;
 mod snapshot;
-pub mod tls;
 
 pub use builder::{Builder, Certificate};
 pub use ensemble::Ensemble;

@@ -8,3 +8,4 @@ mod failover;
 mod faults;
 mod load;
 mod stage;
+mod tls;

@@ -3,6 +3,15 @@
 use super::Servers;
 use crate::skip::StartError;
 
+/// Who may connect over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clients {
+    /// Everybody.
+    All,
+    /// Those with a certificate of the right authority.
+    Certified,
+}
+
 /// Describes servers; [`Builder::start`] starts them.
 ///
 /// Left alone it is one server that writes to no disk.
@@ -12,6 +21,7 @@ pub struct Builder {
     pub(super) replicas: usize,
     pub(super) sentinels: usize,
     pub(super) cluster: bool,
+    pub(super) tls: Option<Clients>,
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -24,7 +34,14 @@ impl Default for Builder {
 impl Builder {
     /// One server.
     pub fn new() -> Builder {
-        Builder { primaries: 1, replicas: 0, sentinels: 0, cluster: false, settings: Vec::new() }
+        Builder {
+            primaries: 1,
+            replicas: 0,
+            sentinels: 0,
+            cluster: false,
+            tls: None,
+            settings: Vec::new(),
+        }
     }
 
     /// So many primaries that know nothing of each other, unless they are a [cluster](Builder::cluster).
@@ -49,6 +66,12 @@ impl Builder {
     /// Makes the servers a cluster, each primary with as many slots as any other.
     pub fn cluster(mut self) -> Builder {
         self.cluster = true;
+        self
+    }
+
+    /// Has the servers speak TLS, too, each on a [second port](Servers::secure_addr).
+    pub fn tls(mut self, clients: Clients) -> Builder {
+        self.tls = Some(clients);
         self
     }
 

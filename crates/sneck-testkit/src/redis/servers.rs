@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use tokio::sync::OnceCell;
 
-use super::builder::Builder;
+use super::builder::{Builder, Clients};
 use super::resp::{self, Reply};
 use super::{BACKEND, PRIMARY, cluster};
 use crate::janitor::{Janitor, Piped, Process};
 use crate::port::Port;
 use crate::skip::{StartError, Unavailable};
+use crate::tls::Material;
 
 /// Far more than anything takes, so that only a real failure reaches it.
 const SOON: Duration = Duration::from_secs(60);
@@ -35,6 +36,9 @@ pub struct Servers {
     ports: Vec<Port>,
     /// The second port of each server of a cluster, for its peers.
     pub(super) bus_ports: Vec<Port>,
+    /// The port for TLS of each server that is no sentinel, and the certificates.
+    secure_ports: Vec<Port>,
+    material: Option<Material>,
 }
 
 #[derive(Debug)]
@@ -67,8 +71,10 @@ impl Servers {
         let lease = |count| (0..count).map(|_| Port::lease()).collect::<io::Result<Vec<_>>>();
         let ports = lease(servers + builder.sentinels)?;
         let bus_ports = lease(if builder.cluster { servers } else { 0 })?;
+        let secure_ports = lease(if builder.tls.is_some() { servers } else { 0 })?;
+        let material = builder.tls.map(|_| Material::generate(janitor.folder())).transpose()?;
         let nodes = Mutex::default();
-        let this = Servers { builder, nodes, janitor, ports, bus_ports };
+        let this = Servers { builder, nodes, janitor, ports, bus_ports, secure_ports, material };
         for server in 0..this.ports.len() {
             let node = this.write(server)?;
             this.lock().push(node);
@@ -142,6 +148,15 @@ impl Servers {
                 let primary = self.ports[(server - primaries) % primaries].number();
                 line(format_args!("replicaof 127.0.0.1 {primary}"));
             }
+            if let (Some(clients), Some(material)) = (self.builder.tls, &self.material) {
+                let key_store = material.server_key_store.display();
+                line(format_args!("tls-port {}", self.secure_ports[server].number()));
+                line(format_args!("tls-cert-file {key_store}"));
+                line(format_args!("tls-key-file {key_store}"));
+                line(format_args!("tls-ca-cert-file {}", material.ca.display()));
+                let asks = if clients == Clients::Certified { "yes" } else { "no" };
+                line(format_args!("tls-auth-clients {asks}"));
+            }
             for (name, value) in &self.builder.settings {
                 line(format_args!("{name} {value}"));
             }
@@ -168,6 +183,20 @@ impl Servers {
     /// The address of one server.
     pub fn addr(&self, server: usize) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[server].number()))
+    }
+
+    /// The address of one server for TLS.
+    ///
+    /// # Panics
+    ///
+    /// When it speaks none.
+    pub fn secure_addr(&self, server: usize) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.secure_ports[server].number()))
+    }
+
+    /// The certificates, where they speak TLS.
+    pub fn tls(&self) -> Option<&Material> {
+        self.material.as_ref()
     }
 
     /// How many there are.

@@ -11,10 +11,10 @@ use rustix::process::Signal;
 use super::four_letter::{self, Mode};
 use super::launch::{Launch, Ports};
 use super::link::Links;
-use super::tls::Material;
 use super::{Builder, Version};
 use crate::janitor::{Janitor, Process};
 use crate::skip::StartError;
+use crate::tls::Material;
 
 /// Far more than a start or an election takes, so that only a real failure reaches it.
 const SERVING_MAX: Duration = Duration::from_secs(90);

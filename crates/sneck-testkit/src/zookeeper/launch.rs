@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::builder::{Builder, Certificate};
-use super::tls::Material;
 use super::{link, snapshot};
 use crate::janitor::{Janitor, Piped, Process};
 use crate::jars::prefixed;
 use crate::port::Port;
+use crate::tls::Material;
 
 const LOGBACK: &str = r#"<configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
