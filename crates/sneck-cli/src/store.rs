@@ -59,9 +59,7 @@ impl Store {
                 return Err(Failure::usage("memory: is for the threads of one process")
                     .with_hint("use a store that all processes can reach, such as local:"));
             }
-            _ => sneck::connect(url.secret()).await.map_err(|error| {
-                Failure::from(error).with_hint("a server's URL looks like zk://HOST:2181")
-            })?,
+            _ => sneck::connect(url.secret()).await?,
         };
         let caller = Caller { command, ..locks.caller().clone() };
         Ok(Store { locks: locks.with_caller(caller), url, zookeeper })

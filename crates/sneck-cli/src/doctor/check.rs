@@ -6,7 +6,7 @@ use serde::Serialize;
 /// One thing that was examined. The fields are those of the JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// The server it is about; `None` for the ensemble.
+    /// The server it is about; `None` for all of them together.
     server: Option<String>,
     check: &'static str,
     pub(crate) verdict: Verdict,
@@ -29,7 +29,7 @@ pub(crate) enum Verdict {
 }
 
 impl Check {
-    /// Something about the ensemble, or about a server once [`at`](Check::at) has said which.
+    /// Something about all servers together, or about a server once [`at`](Check::at) has said which.
     pub(crate) fn new(check: &'static str, verdict: Verdict, says: impl AsRef<str>) -> Self {
         Check { server: None, check, verdict, says: visible(says.as_ref()), hint: None }
     }
@@ -49,8 +49,9 @@ impl Check {
     }
 }
 
-/// The checks as lines for people, under the server they are about.
-pub(crate) fn lines(checks: &[Check]) -> Vec<String> {
+/// The checks as lines for people, under the server they are about; `together` is what all servers are
+/// called.
+pub(crate) fn lines(checks: &[Check], together: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut about = None;
     for check in checks {
@@ -58,7 +59,7 @@ pub(crate) fn lines(checks: &[Check]) -> Vec<String> {
             about = Some(&check.server);
             lines.push(match &check.server {
                 Some(server) => format!("server {server}"),
-                None => "ensemble".to_owned(),
+                None => together.to_owned(),
             });
         }
         let verdict = match check.verdict {
@@ -85,7 +86,7 @@ mod tests {
             Check::new("session", Verdict::Failure, "none"),
         ];
         assert_eq!(
-            lines(&checks),
+            lines(&checks, "ensemble"),
             [
                 "server h:1",
                 "  ok       name        resolves\u{fffd}",

@@ -30,32 +30,12 @@ pub(crate) async fn doctor(
     args: &DoctorArgs,
     printer: &Printer,
 ) -> Result<u8, Failure> {
-    let mut checks = Vec::new();
-    let parsed = match url.scheme() {
-        scheme if Local::is_scheme(scheme) => {
-            let local = store::local(&url)?;
-            checks.extend(local::examine(&local).await);
-            local.options()
-        }
-        scheme if EmbeddedUrl::is_scheme(scheme) => {
-            let text = format!("{scheme}: is a server within one process, which no other reaches");
-            return Err(Failure::usage(text).with_hint("a server's URL looks like zk://HOST:2181"));
-        }
-        _ => {
-            let parsed = ZooKeeperUrl::parse(url.secret())?;
-            checks.extend(servers(&parsed).await?);
-            parsed
-        }
-    };
-    let together = ensemble::examine(&parsed, url.scheme()).await;
-    // The first of them is about the session.
-    let ok = together.first().is_some_and(|check| check.verdict != Verdict::Failure);
-    checks.extend(together);
+    let Examination { checks, ok, together } = examine(&url).await?;
     let report = Report { server: url.without_credentials(), ok, checks };
     if args.json {
         printer.json(&report)?;
     } else {
-        for line in lines(&report.checks) {
+        for line in lines(&report.checks, together) {
             printer.data(&line)?;
         }
     }
@@ -63,6 +43,54 @@ pub(crate) async fn doctor(
         true => Ok(0),
         false => Err(Failure::new(exit::UNAVAILABLE, "no session is possible").expected()),
     }
+}
+
+/// What was found out about a store.
+struct Examination {
+    checks: Vec<Check>,
+    /// Whether locks can be had at all.
+    ok: bool,
+    /// What its servers are called.
+    together: &'static str,
+}
+
+impl Examination {
+    /// The first check of `all` is about whether locks can be had.
+    fn new(each: Vec<Check>, all: Vec<Check>, together: &'static str) -> Self {
+        let ok = all.first().is_some_and(|check| check.verdict != Verdict::Failure);
+        Examination { checks: each.into_iter().chain(all).collect(), ok, together }
+    }
+}
+
+async fn examine(url: &ServerUrl) -> Result<Examination, Failure> {
+    let scheme = url.scheme();
+    #[cfg(feature = "redis")]
+    if sneck::redis::RedisOptions::is_scheme(scheme) {
+        let options = sneck::redis::RedisOptions::parse(url.secret())?;
+        let (each, all) = crate::doctor::redis::examine(&options).await;
+        return Ok(Examination::new(each, all, "store"));
+    }
+    #[cfg(feature = "cassandra")]
+    if sneck::cassandra::CassandraUrl::is_scheme(scheme) {
+        let options = sneck::cassandra::CassandraUrl::parse(url.secret())?.options;
+        let (each, all) = crate::doctor::cassandra::examine(options).await;
+        return Ok(Examination::new(each, all, "cluster"));
+    }
+    if EmbeddedUrl::is_scheme(scheme) {
+        let text = format!("{scheme}: is a server within one process, which no other reaches");
+        return Err(Failure::usage(text).with_hint("a server's URL looks like zk://HOST:2181"));
+    }
+    let (parsed, each) = if Local::is_scheme(scheme) {
+        let local = store::local(url)?;
+        let each = local::examine(&local).await;
+        (local.options(), each)
+    } else {
+        let parsed = ZooKeeperUrl::parse(url.secret())?;
+        let each = servers(&parsed).await?;
+        (parsed, each)
+    };
+    let all = ensemble::examine(&parsed, scheme).await;
+    Ok(Examination::new(each, all, "ensemble"))
 }
 
 /// Each server by itself.
