@@ -8,4 +8,5 @@ mod failover;
 mod faults;
 mod load;
 mod stage;
+#[cfg(feature = "tls")]
 mod tls;
