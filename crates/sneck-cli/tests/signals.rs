@@ -13,6 +13,9 @@ use stage::{Running, bare, done, is_stopped, line, runs, sneck, until, until_in_
 
 const V: Version = Version::V3_9;
 const SNECK: &str = env!("CARGO_BIN_EXE_sneck");
+/// Says its number and lives on. It starts nobody: a shell that is stopped while it starts a program
+/// waits, and is not "stopped", for as long as that program, stopped before it began, does not begin.
+const SCRIPT: &str = "echo pid $$; exec sleep 1000";
 
 /// Holds the lock until its input ends.
 fn holder(url: &str) -> Running {
@@ -65,8 +68,7 @@ async fn a_command_that_dies_of_a_signal_is_told_by_the_exit_code() {
 #[tokio::test]
 async fn a_stopped_command_goes_on_when_it_is_told_to() {
     let url = url(or_skip!(zookeeper::shared(V).await));
-    let script = "echo pid $$; echo up; while :; do sleep 0.01; done";
-    let mut running = Running::start(sneck(&url, ["run", "a", "--", "sh", "-c", script]));
+    let mut running = Running::start(sneck(&url, ["run", "a", "--", "sh", "-c", SCRIPT]));
     let pid = running.line("pid ");
     // Without a terminal, sneck itself goes on and keeps the lock.
     let number = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
@@ -82,8 +84,7 @@ async fn a_stopped_command_goes_on_when_it_is_told_to() {
 #[tokio::test]
 async fn a_suspended_sneck_suspends_its_command() {
     let url = url(or_skip!(zookeeper::shared(V).await));
-    let script = "echo pid $$; echo up; while :; do sleep 0.01; done";
-    let mut running = Running::start(sneck(&url, ["run", "a", "--", "sh", "-c", script]));
+    let mut running = Running::start(sneck(&url, ["run", "a", "--", "sh", "-c", SCRIPT]));
     let pid = running.line("pid ");
     let own = running.pid().as_raw_nonzero().to_string();
     running.signal(Signal::TSTP);
