@@ -58,12 +58,17 @@ impl Folder {
     /// [`OpenError::InUse`], [`OpenError::Foreign`], [`OpenError::Newer`], [`OpenError::Damaged`]
     /// and [`OpenError::Io`]; but for the last, none of them changes anything.
     pub fn open(path: &Path, now: SystemTime) -> Result<Folder, OpenError> {
-        create_folder(path).map_err(failed("create the folder", path))?;
+        let made_in = create_folder(path).map_err(failed("create the folder", path))?;
         let disk = FolderDisk::new(path);
         // Looked at first without the lock, for somebody else's folder is not to get a lock file.
         inspect(&disk)?;
         let lock = lock(path)?;
-        Folder::enter(Arc::new(disk), now, Some(Arc::new(lock)))
+        let folder = Folder::enter(Arc::new(disk), now, Some(Arc::new(lock)))?;
+        // Last, as most file systems have written these down with what is in the new folder by now.
+        for parent in made_in {
+            sync_folder(&parent).map_err(failed("sync", &parent))?;
+        }
+        Ok(folder)
     }
 
     /// Opens the folder at `path`, which has to be one of ours already.
@@ -149,15 +154,21 @@ pub(crate) fn floor_at(now: SystemTime) -> i64 {
     i64::try_from(floor).expect("less than 2^63")
 }
 
-fn create_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
+/// Makes a folder and those above it that are missing; gives those in which one was made, which are
+/// still to be synced.
+fn create_folder(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = path.ancestors().take_while(|folder| {
+        let is_here = folder.as_os_str().is_empty();
+        !is_here && !folder.is_dir()
+    });
+    let made_in = missing.filter_map(Path::parent).map(Path::to_owned).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
-    }
+    Ok(made_in)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let is_here = path.as_os_str().is_empty();
+    File::open(if is_here { Path::new(".") } else { path })?.sync_all()
 }
 
 /// The zxid the folder began at, or `None` if it is new.
@@ -252,6 +263,20 @@ mod tests {
         assert_eq!(Folder::open(&path, at(0)).unwrap().floor(), first);
         fs::remove_dir_all(&path).unwrap();
         assert!(Folder::open(&path, at(1_800_000_001)).unwrap().floor() > first);
+    }
+
+    #[test]
+    fn every_folder_that_gets_a_new_one_is_to_be_synced() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b/c");
+        let above = [parent.path().join("a/b"), parent.path().join("a"), parent.path().to_owned()];
+        assert_eq!(create_folder(&path).unwrap(), above);
+        assert_eq!(create_folder(&path).unwrap(), <[PathBuf; 0]>::default());
+        assert!(above.iter().all(|folder| sync_folder(folder).is_ok()));
+        assert!(
+            sync_folder(Path::new("")).is_ok(),
+            "as the parent of a folder right here is named"
+        );
     }
 
     #[test]
