@@ -3,9 +3,9 @@
 Arguments: hosts, session timeout in seconds, the identifier that others in line can read.
 
 A command is a line of words, and so is an answer, which repeats the path. `lock PATH`, `read PATH`,
-`write PATH` and `semaphore PATH PERMITS` are answered `held PATH` once it is; `try PATH` is a lock that
-is not waited for, answered `held PATH` or `busy PATH`; `unlock PATH`, whichever of them it was, `free
-PATH`. `contenders PATH` and `holders PATH PERMITS` are answered with the identifiers of those in a
+`write PATH` and `semaphore PATH PERMITS` are answered `held PATH` once it is; `try-lock PATH` and so on
+is the same without waiting, answered `held PATH` or `busy PATH`; `unlock PATH`, whichever of them it was,
+`free PATH`. `contenders PATH` and `holders PATH PERMITS` are answered with the identifiers of those in a
 lock's line and of those who have a semaphore's permits, `queue PATH` with the names of the nodes.
 `count PATH FILE N` is answered `counted PATH N` after N times of locking, adding one to the number in
 FILE, and unlocking. `exit` closes the session.
@@ -62,22 +62,23 @@ class Line:
             return "free", self.path
         if verb == "count":
             return self.count(*words)
-        contender = self.contender(verb, *words)
-        if not contender.acquire(blocking=verb != "try"):
+        recipe = verb.removeprefix("try-")
+        contender = self.contender(recipe, *words)
+        if not contender.acquire(blocking=verb == recipe):
             return "busy", self.path
         self.held = contender
         return "held", self.path
 
-    def contender(self, verb, *words):
-        if verb == "read":
+    def contender(self, recipe, *words):
+        if recipe == "read":
             return self.client.ReadLock(self.path, self.identifier, self.patterns)
-        if verb == "write":
+        if recipe == "write":
             return self.client.WriteLock(self.path, self.identifier, self.patterns)
-        if verb == "semaphore":
+        if recipe == "semaphore":
             return self.client.Semaphore(self.path, self.identifier, int(words[0]))
-        if verb in ("lock", "try"):
+        if recipe == "lock":
             return self.client.Lock(self.path, self.identifier, self.patterns)
-        raise ValueError(f"unknown command {verb}")
+        raise ValueError(f"unknown command {recipe}")
 
     def count(self, path, times):
         lock = self.contender("lock")

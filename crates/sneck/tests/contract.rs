@@ -1,11 +1,11 @@
 //! The contract of a lock backend, kept by the stores that need no set-up: `memory:`, `embedded:DIR` and
-//! `local:DIR`, as their URLs are opened.
+//! `local:DIR`, as their URLs are opened; and by sneck's server in another dialect than its own.
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use sneck::embedded::{self, EmbeddedUrl};
 use sneck::local::Local;
-use sneck::zookeeper::ZooKeeper;
+use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
 use sneck_server::{Running, Server};
 use sneck_testkit::contract::{self, OnZooKeeper, Way};
 use std::collections::HashMap;
@@ -68,6 +68,26 @@ impl Way for Shared {
         }
         local.connect().await.unwrap()
     }
+}
+
+/// A server on the network, each case under a root of its own.
+struct Kazoo(Running);
+
+impl Way for Kazoo {
+    async fn connect(&self, case: &'static str, timeout: Duration) -> ZooKeeper {
+        let address = self.0.addresses()[0];
+        let url = format!("zk://{address}/{case}?dialect=kazoo&timeout={}s", timeout.as_secs());
+        let url = ZooKeeperUrl::parse(&url).unwrap();
+        ZooKeeper::connect(url.session, url.lock).await.unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locks_in_the_dialect_of_kazoo_keep_the_contract() {
+    let tick = Duration::from_millis(500);
+    let server = Server::builder().tick(tick).listen(([127, 0, 0, 1], 0).into());
+    let server = server.start().await.unwrap();
+    contract::run_all(Arc::new(OnZooKeeper(Kazoo(server)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

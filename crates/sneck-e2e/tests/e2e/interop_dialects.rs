@@ -287,10 +287,47 @@ async fn kazoo_line(place: Result<Place, StartError>) {
     assert!(second.try_lock(dir).await);
     second.release(dir).await;
 
-    // What kazoo has and this dialect has not is refused before anything is written.
-    let refused = locks.semaphore("s", 3).acquire().await.expect_err("no semaphores yet");
-    assert_eq!(refused.kind(), ErrorKind::Refused);
-    assert!(places(&observer, "/k/s").await.is_empty());
+    // Permits: kazoo takes one, we take two of three at once, and kazoo waits for one of them.
+    let dir = "/k/s";
+    first.acquire(Recipe::Semaphore(3), dir).await;
+    let two = locks.semaphore("s", 3).acquire_many(2).await.expect("two are free");
+    assert!(locks.semaphore("s", 3).try_acquire().await.expect("an answer").is_none());
+    let holders = first.holders(dir, 3).await.join(" ");
+    assert!(holders.contains("first") && holders.contains(&std::process::id().to_string()));
+    second.begin(Recipe::Semaphore(3), dir);
+    line_of(&observer, "/k/s-__lock__", 1).await;
+    assert_eq!(locks.line("s").await.expect("the line").len(), 3, "two holders and kazoo");
+    assert_eq!(
+        locks.names().await.expect("names").iter().filter(|it| it.as_str() == "s").count(),
+        1
+    );
+    let waiting = tokio::spawn({
+        let semaphore = locks.semaphore("s", 3);
+        async move { semaphore.acquire_many(3).await }
+    });
+    line_of(&observer, "/k/s-__lock__", 2).await;
+    assert!(!second.is_held(dir), "all three are held");
+    two.unlock().await.expect("held");
+    second.held(dir).await;
+    first.release(dir).await;
+    assert!(!waiting.is_finished(), "kazoo has one of the three");
+    second.release(dir).await;
+    let all = waiting.await.expect("no panic").expect("all are free");
+    assert!(!second.try_permit(dir, 3).await, "we have all");
+    all.unlock().await.expect("held");
+    let other = locks.semaphore("s", 4).acquire().await.expect_err("there are three");
+    assert_eq!(other.kind(), ErrorKind::Disagreement, "{other}");
+    // Clients of Curator's semaphores would not count these permits, nor we theirs.
+    let held = locks.semaphore("s", 3).acquire().await.expect("free");
+    let curator = place.locks("k", "curator").await;
+    let error = curator.semaphore("s", 3).acquire().await.expect_err("kazoo's permits are there");
+    assert!(error.hint().unwrap_or_default().contains("dialect=kazoo"), "{error}");
+    held.unlock().await.expect("held");
+    let theirs = curator.semaphore("c", 3).acquire().await.expect("free");
+    let error = locks.semaphore("c", 3).acquire().await.expect_err("Curator's permits are there");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    assert!(error.hint().unwrap_or_default().contains("dialect=curator"), "{error}");
+    theirs.unlock().await.expect("held");
 }
 
 #[tokio::test(flavor = "multi_thread")]

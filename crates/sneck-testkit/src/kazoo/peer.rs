@@ -77,7 +77,14 @@ impl Peer {
 
     /// Takes the lock if nobody has it; says whether it is held now.
     pub async fn try_lock(&mut self, path: &str) -> bool {
-        self.0.say(&format!("try {path}"));
+        self.0.say(&format!("try-lock {path}"));
+        let (held, busy) = (format!("held {path}"), format!("busy {path}"));
+        self.0.expect_either(&held, &busy).await == held
+    }
+
+    /// Takes one of so many permits if one is free; says whether it is held now.
+    pub async fn try_permit(&mut self, path: &str, permits: u32) -> bool {
+        self.0.say(&format!("try-semaphore {path} {permits}"));
         let (held, busy) = (format!("held {path}"), format!("busy {path}"));
         self.0.expect_either(&held, &busy).await == held
     }

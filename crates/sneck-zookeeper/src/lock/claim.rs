@@ -228,11 +228,10 @@ impl ZooKeeperClaim {
             Some(number) => MultiOp::SetData { path, data: Some(number.into()), version },
             None => MultiOp::Check { path, version },
         }];
-        for number in 0..take.take {
+        for (at, lease) in take.leases.into_iter().enumerate() {
             // One that says who it is, is enough.
-            let data = if number == 0 { self.description() } else { String::new() };
-            let mode = CreateMode::EphemeralSequential;
-            ops.push(MultiOp::Create2(self.new_node(take.lease.clone(), data, mode)));
+            let data = if at == 0 { self.description() } else { String::new() };
+            ops.push(MultiOp::Create2(self.new_node(lease, data, take.mode)));
         }
         ops.push(MultiOp::Delete { path: take.place, version: -1 });
         session.multi(ops).await

@@ -1,11 +1,12 @@
 //! Which node names share a line.
 
 mod pattern;
+mod semaphore;
 
 pub use pattern::Pattern;
+pub(crate) use semaphore::{LOCKS, Rooms};
 
 use sneck_core::{ClaimId, Mode};
-use std::collections::BTreeSet;
 
 /// Which node names share a line.
 ///
@@ -19,8 +20,8 @@ pub enum Dialect {
     /// `zookeeper-client` queue up with too.
     #[default]
     Curator,
-    /// `<32 hex>__lock__<number>` and `<32 hex>__rlock__<number>`: `Lock`, `ReadLock`, `WriteLock` and
-    /// `Election` of kazoo. kazoo's `Lock` does not wait for a `ReadLock`, and has the same name as a
+    /// `<32 hex>__lock__<number>`, `<32 hex>__rlock__<number>` and `<32 hex>`: `Lock`, `ReadLock`,
+    /// `WriteLock`, `Semaphore` and `Election` of kazoo. kazoo's `Lock` does not wait for a `ReadLock`, and has the same name as a
     /// `WriteLock`, so on a name with readers its clients have to take a `WriteLock`.
     Kazoo,
     /// `_c_<32 hex>-lock-<number>`: the lock of go-zookeeper, in one line with the mutex of
@@ -107,8 +108,6 @@ const READ: &str = "__READ__";
 const WRITE: &str = "__WRIT__";
 const KAZOO_LOCK: &str = "__lock__";
 const KAZOO_READ: &str = "__rlock__";
-/// What stands before the number of a permit that is held.
-const LEASE: &str = "lease-";
 
 impl Dialect {
     /// What the names of all nodes of a claim begin with, and of nobody else's.
@@ -143,8 +142,7 @@ impl Dialect {
     /// Whether there is a place of this mode in lines of the dialect.
     pub(crate) fn has(&self, mode: Mode) -> bool {
         match self {
-            Dialect::Curator => true,
-            Dialect::Kazoo => !matches!(mode, Mode::Permits(_)),
+            Dialect::Curator | Dialect::Kazoo => true,
             // A line of elections is for candidates only.
             Dialect::CuratorLatch | Dialect::Go | Dialect::Custom(_) => mode == Mode::Exclusive,
         }
@@ -159,11 +157,6 @@ impl Dialect {
         ];
         let speaks = |(dialect, _): &&(Dialect, _)| dialect.any_place(child).is_some();
         known.iter().find(speaks).map(|(_, option)| *option)
-    }
-
-    /// The name of the node of a permit up to the server's number.
-    pub(crate) fn lease(self, id: ClaimId) -> String {
-        self.mark(id) + LEASE
     }
 
     /// The name that a writer's node has once its holder is a reader in the same place: with the same
@@ -200,25 +193,6 @@ impl Dialect {
     /// The place in a line of whichever kind.
     pub(crate) fn any_place(&self, child: &str) -> Option<Place> {
         self.place(Kind::Mutex, child).or_else(|| self.place(Kind::ReadWrite, child))
-    }
-
-    /// What orders the permits that are held; `None` for what is no permit.
-    pub(crate) fn lease_sequence(self, child: &str) -> Option<Sequence> {
-        child.rsplit_once(LEASE).and_then(|(_, number)| Sequence::parse(number))
-    }
-
-    /// Of the permits that are held, the first of each claim, in order.
-    pub(crate) fn lease_holders(self, children: &[String]) -> Vec<&String> {
-        let mut leases: Vec<(Sequence, &String)> = children
-            .iter()
-            .filter_map(|child| self.lease_sequence(child).map(|sequence| (sequence, child)))
-            .collect();
-        leases.sort();
-        let mut claims = BTreeSet::new();
-        let is_first = |lease: &&String| {
-            lease.rsplit_once(LEASE).is_some_and(|(claim, _)| claims.insert(claim.to_owned()))
-        };
-        leases.into_iter().map(|(_, lease)| lease).filter(is_first).collect()
     }
 
     /// The dialect of the elections beside locks of this one. kazoo's are its locks; where there are
@@ -304,11 +278,7 @@ mod tests {
         assert_eq!((place(Kind::Mutex, &reader), place(Kind::Mutex, &writer)), (None, None));
         assert_eq!(curator.as_reader(&writer), Some(reader));
         assert_eq!(curator.as_reader(&mutex), None);
-        let lease = curator.lease(id) + "0000000007";
-        assert!(curator.lease_sequence(&lease).is_some());
-        assert_eq!(curator.lease_sequence(&mutex), None);
-        assert_eq!(curator.any_place(&lease), None);
-        for node in [reader_of(7), writer, mutex, lease] {
+        for node in [reader_of(7), writer, mutex] {
             assert!(node.starts_with(&curator.mark(id)), "{node}");
         }
     }
@@ -395,7 +365,7 @@ mod tests {
         let custom = Dialect::Custom(Pattern::parse("*.at.").unwrap());
         for (dialect, has) in [
             (Dialect::Curator, [true; 4]),
-            (Dialect::Kazoo, [true, true, true, false]),
+            (Dialect::Kazoo, [true; 4]),
             (Dialect::Go, [true, false, false, false]),
             (custom, [true, false, false, false]),
             (Dialect::CuratorLatch, [true, false, false, false]),

@@ -19,7 +19,9 @@ pub(crate) fn of_lock(chroot: &str, name: &Name, dialect: Dialect) -> Result<Str
         return Err(Error::new(ErrorKind::Invalid, text).with_lock(name));
     }
     let is_place = |segment: &&str| {
-        dialect.any_place(segment).is_some() || dialect.lease_sequence(segment).is_some()
+        dialect.any_place(segment).is_some()
+            || dialect.is_permit(segment)
+            || dialect.is_line_of_semaphore(segment)
     };
     if let Some(segment) = name.segments().find(is_place) {
         let text =
@@ -52,6 +54,12 @@ mod tests {
         for place in ["lock-", "__READ__", "__WRIT__", "lease-"] {
             let name = format!("a/_c_x-{place}0000000001");
             assert_eq!(path("", &name), Err(ErrorKind::Invalid), "{name}");
+        }
+        for name in ["a/s-__lock__", "a/0123456789abcdef0123456789abcdef"] {
+            assert!(path("", name).is_ok(), "{name} is nothing to Curator");
+            let name = Name::new(name).unwrap();
+            let refused = of_lock("", &name, Dialect::Kazoo).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid, "{name}");
         }
     }
 

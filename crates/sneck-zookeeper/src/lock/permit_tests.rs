@@ -8,18 +8,39 @@ mod model;
 use super::*;
 use model::{Client, Fate, LOST, Server};
 
+const DIALECTS: [Dialect; 2] = [Dialect::Curator, Dialect::Kazoo];
+
 #[test]
 fn the_first_permits_of_all_write_their_number() {
-    let (mut server, mut client) = (Server::empty(), Client::new(1, 2, 3));
-    let token = client.held(&mut server);
-    assert_eq!(server.number().as_deref(), Some("3"));
-    assert_eq!(client.leases(&server).len(), 2);
-    assert!(server.locks.is_empty(), "the place was given up in the same transaction");
-    assert_eq!(server.leases.values().map(|stat| stat.czxid as u64).max(), Some(token.get()));
-    assert_eq!(client.held(&mut server), token);
-    client.leave(&mut server);
-    assert!(server.leases.is_empty());
-    assert_eq!(server.number().as_deref(), Some("3"), "it stays while nobody is there");
+    for dialect in DIALECTS {
+        let (mut server, mut client) = (Server::of(dialect), Client::of(dialect, 1, 2, 3));
+        let token = client.held(&mut server);
+        assert_eq!(server.number().as_deref(), Some("3"));
+        assert_eq!(client.leases(&server).len(), 2);
+        assert!(server.locks.is_empty(), "the place was given up in the same transaction");
+        assert_eq!(server.leases.values().map(|stat| stat.czxid as u64).max(), Some(token.get()));
+        assert_eq!(client.held(&mut server), token);
+        client.leave(&mut server);
+        assert!(server.leases.is_empty());
+        assert_eq!(server.number().as_deref(), Some("3"), "it stays while nobody is there");
+    }
+}
+
+#[test]
+fn the_names_of_permits_are_those_of_the_dialect() {
+    let one = "00000000-0000-0000-0000-000000000001";
+    let plain = one.replace('-', "");
+    for (dialect, names) in [
+        (
+            Dialect::Curator,
+            [format!("_c_{one}-lease-0000000001"), format!("_c_{one}-lease-0000000002")],
+        ),
+        (Dialect::Kazoo, [plain.clone(), format!("{plain}-2")]),
+    ] {
+        let (mut server, mut client) = (Server::of(dialect), Client::of(dialect, 1, 2, 3));
+        client.held(&mut server);
+        assert_eq!(client.leases(&server), names);
+    }
 }
 
 #[test]
@@ -54,9 +75,13 @@ fn only_the_first_in_line_looks_at_the_permits() {
 
 #[test]
 fn whatever_befalls_the_transaction_the_permits_are_had_once_or_not_at_all() {
-    for fate in [Fate::Applied(LOST), Fate::Unseen(LOST), Fate::AppliedAndDropped, Fate::Dropped] {
-        let mut server = Server::empty();
-        let mut client = Client::new(1, 2, 3);
+    let fates = [Fate::Applied(LOST), Fate::Unseen(LOST), Fate::AppliedAndDropped, Fate::Dropped];
+    for (dialect, fate) in DIALECTS
+        .into_iter()
+        .flat_map(|dialect| fates.iter().map(move |fate| (dialect, fate.clone())))
+    {
+        let mut server = Server::of(dialect);
+        let mut client = Client::of(dialect, 1, 2, 3);
         client.until("take", &mut server);
         client.ask_with(&mut server, [fate.clone()]);
         client.held(&mut server);
@@ -65,7 +90,7 @@ fn whatever_befalls_the_transaction_the_permits_are_had_once_or_not_at_all() {
         assert!(server.is_empty(), "{fate:?}");
 
         // Left without asking again.
-        let mut client = Client::new(2, 2, 3);
+        let mut client = Client::of(dialect, 2, 2, 3);
         client.until("take", &mut server);
         client.ask_with(&mut server, [fate.clone(), Fate::Dropped]);
         client.leave(&mut server);
@@ -170,5 +195,17 @@ fn what_is_no_semaphore_is_refused() {
         let error = Client::new(1, 1, 3).ask(&mut server).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{number:?} {child:?}");
         assert!(error.hint().is_some());
+    }
+    // Of a semaphore whose clients would not count our permits, it is said how to take it.
+    let hex = "0123456789abcdef0123456789abcdef";
+    for (dialect, child, says) in
+        [(Dialect::Curator, hex, "dialect=kazoo"), (Dialect::Kazoo, "leases", "dialect=curator")]
+    {
+        let mut server = Server::of(dialect);
+        server.set_number("3");
+        server.others.push(child.to_owned());
+        let error = Client::of(dialect, 1, 1, 3).ask(&mut server).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.hint().unwrap_or_default().contains(says), "{error:?}");
     }
 }

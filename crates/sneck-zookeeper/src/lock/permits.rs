@@ -1,8 +1,8 @@
 //! Permits of a semaphore on ZooKeeper, as a pure state machine over requests and their answers.
 //!
-//! The layout is that of Apache Curator's `InterProcessSemaphoreV2`: a mutex line below `locks`, and one
-//! node below `leases` for each permit that is held. Whoever is first in the line waits for permits, and
-//! takes all it wants together with giving up its place, in one transaction:
+//! A mutex line of those who wait, and one node for each permit that is held, in the layout of
+//! [`Dialect::rooms`]. Whoever is first in the line waits for permits, and takes all it wants together
+//! with giving up its place, in one transaction:
 //!
 //! ```text
 //!  Outside --> InLine --> First --Take sent--> Taking --> Held --> Gone
@@ -18,7 +18,7 @@
 //! The number of permits is decimal text in the semaphore's own node. The transaction depends on the
 //! version in which it was read, and writes it where there is none yet.
 
-use super::dialect::{Dialect, ForeignPolicy};
+use super::dialect::{Dialect, ForeignPolicy, Rooms};
 use super::failure;
 use super::seat::{self, Seat};
 use super::step::{Answer, Next, Spot, Step, Take};
@@ -30,18 +30,16 @@ use sneck_core::{
 use sneck_wire::{ErrorCode, MultiResult};
 use std::num::NonZeroU32;
 
-/// The nodes of a semaphore that its children are.
-pub(crate) const LOCKS: &str = "locks";
-pub(crate) const LEASES: &str = "leases";
-
 /// Permits that are waited for or held. See the module's text.
 #[derive(Debug)]
 pub(crate) struct PermitSeat {
     /// The semaphore's node.
     dir: String,
+    /// The node above the permits: below the semaphore's own, or that itself.
+    leases: String,
     mark: String,
-    /// The path of a permit's node up to the server's number.
-    lease: String,
+    dialect: Dialect,
+    id: ClaimId,
     permits: Permits,
     foreign: ForeignPolicy,
     place: Seat,
@@ -95,10 +93,12 @@ impl PermitSeat {
         dialect: Dialect,
         foreign: ForeignPolicy,
     ) -> Self {
-        let line = format!("{dir}/{LOCKS}");
+        let Rooms { line, permits: leases } = dialect.rooms(&dir);
         PermitSeat {
             mark: dialect.mark(id),
-            lease: format!("{dir}/{LEASES}/{}", dialect.lease(id)),
+            leases,
+            dialect,
+            id,
             place: Seat::new(line, id, Mode::Exclusive, dialect, foreign),
             dir,
             permits,
@@ -139,12 +139,8 @@ impl PermitSeat {
         self.place.dir()
     }
 
-    fn leases(&self) -> String {
-        format!("{}/{LEASES}", self.dir)
-    }
-
     fn paths(&self, leases: &[String]) -> Vec<String> {
-        leases.iter().map(|lease| format!("{}/{LEASES}/{lease}", self.dir)).collect()
+        leases.iter().map(|lease| format!("{}/{lease}", self.leases)).collect()
     }
 
     /// This node was deleted.
@@ -174,15 +170,15 @@ impl PermitSeat {
                 step
             }
             // The place first: once that is gone, permits cannot be taken any more.
-            Phase::Taking => {
-                Some(self.place.next_leaving().unwrap_or_else(|| Step::FindLeases(self.leases())))
-            }
+            Phase::Taking => Some(
+                self.place.next_leaving().unwrap_or_else(|| Step::FindLeases(self.leases.clone())),
+            ),
             Phase::Found(leases) | Phase::Held { leases, .. } => {
                 self.ghosts = std::mem::take(leases);
                 self.phase = Phase::Gone { loss: Loss::Removed, swept: true };
                 Some(Step::Return(self.paths(&self.ghosts)))
             }
-            Phase::Gone { swept: false, .. } => Some(Step::FindLeases(self.leases())),
+            Phase::Gone { swept: false, .. } => Some(Step::FindLeases(self.leases.clone())),
             // The node of a place that was lost may have a twin.
             Phase::Gone { .. } => self.place.next_leaving(),
         }
@@ -206,10 +202,10 @@ impl PermitSeat {
             Phase::Waiting if self.looked.is_none() => Next::Do(Step::Look(self.dir.clone())),
             Phase::Waiting => self.next_in_line(),
             Phase::First { .. } => self.next_first(),
-            Phase::Taking => Next::Do(Step::FindLeases(self.leases())),
+            Phase::Taking => Next::Do(Step::FindLeases(self.leases.clone())),
             Phase::Found(leases) => {
                 let first = leases.first().map(String::as_str).unwrap_or_default();
-                Next::Do(Step::Adopt(format!("{}/{LEASES}/{first}", self.dir)))
+                Next::Do(Step::Adopt(format!("{}/{first}", self.leases)))
             }
             Phase::Held { leases, .. } => Next::Do(Step::OwnLeases(self.paths(leases))),
             Phase::Gone { loss, .. } => Next::Done(Spot::Gone(*loss)),
@@ -218,7 +214,10 @@ impl PermitSeat {
 
     fn next_first(&mut self) -> Next {
         if self.leases_missing {
-            return Next::Do(Step::MakeParent(self.leases()));
+            return Next::Do(match self.leases == self.dir {
+                true => Step::MakeKept(self.dir.clone()),
+                false => Step::MakeParent(self.leases.clone()),
+            });
         }
         if self.place.is_doubtful() {
             return self.next_in_line();
@@ -249,7 +248,7 @@ impl PermitSeat {
     }
 
     fn count(&self) -> Next {
-        Next::Do(Step::Count { semaphore: self.dir.clone(), leases: self.leases() })
+        Next::Do(Step::Count { semaphore: self.dir.clone(), leases: self.leases.clone() })
     }
 
     fn take(&mut self, ready: Ready) -> Next {
@@ -263,10 +262,15 @@ impl PermitSeat {
             semaphore: self.dir.clone(),
             version: ready.version,
             number: ready.number.map(|number| number.to_string()),
-            lease: self.lease.clone(),
-            take: self.permits.take().get() as usize,
+            leases: self.paths(&self.names()),
+            mode: self.dialect.permit_mode(),
             place,
         }))
+    }
+
+    /// The names of our permits, up to the numbers of the server where they have some.
+    fn names(&self) -> Vec<String> {
+        (0..self.permits.take().get() as usize).map(|at| self.dialect.permit(self.id, at)).collect()
     }
 
     /// Takes an answer. `Some` when it settles the question that was asked; otherwise there is a next
@@ -311,9 +315,9 @@ impl PermitSeat {
             Err(error) if absent(&error) => Vec::new(),
             Err(error) => return self.retry(&error, "looking at the semaphore's node"),
         };
-        let ours = |child: &&String| child.as_str() != LOCKS && child.as_str() != LEASES;
+        let strange = |child: &&String| !self.dialect.is_of_semaphore(child);
         if let (Some(child), false) =
-            (children.iter().find(ours), self.foreign == ForeignPolicy::Ignore)
+            (children.iter().find(strange), self.foreign == ForeignPolicy::Ignore)
         {
             return Err(foreign(&self.dir, child));
         }
@@ -350,6 +354,8 @@ impl PermitSeat {
         let node = match number {
             Ok(node) => node,
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
+                // Where it is above our place, that is gone, too.
+                self.leases_missing = self.leases == self.dir;
                 self.place.own_doubtful();
                 return Ok(None);
             }
@@ -588,10 +594,16 @@ pub(crate) fn number_in(node: &Node, dir: &str) -> Result<Option<NonZeroU32>, Er
 
 fn foreign(dir: &str, child: &str) -> Error {
     let text = format!("{dir} has a child {child:?} that is no part of a semaphore");
-    Error::new(ErrorKind::Refused, text).with_hint(
-        "the name may be in use as a lock of another kind, or be the beginning of another lock's; \
-         rename one, or choose foreign=ignore",
-    )
+    let hint = match Dialect::semaphore_spoken_by(child) {
+        Some(option) => format!(
+            "it belongs to a semaphore of clients that do not count our permits: take this one with \
+             {option}, or rename one"
+        ),
+        None => "the name may be in use as a lock of another kind, or be the beginning of another \
+                 lock's; rename one, or choose foreign=ignore"
+            .to_owned(),
+    };
+    Error::new(ErrorKind::Refused, text).with_hint(hint)
 }
 
 #[cfg(test)]

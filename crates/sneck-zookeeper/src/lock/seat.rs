@@ -241,7 +241,10 @@ impl Seat {
             {
                 return Ok(None);
             }
-            Phase::Seated(seated @ Seated { rank: Rank::Admitted { told: true }, .. }) => {
+            // Its node alone does not say: to kazoo a mutex and a writer have one name.
+            Phase::Seated(seated @ Seated { rank: Rank::Admitted { told: true }, .. })
+                if self.mode == Mode::Write =>
+            {
                 if let Some(reader) = self.dialect.as_reader(&seated.name) {
                     let Seated { name, token, .. } = seated;
                     let rank = Rank::Admitted { told: true };

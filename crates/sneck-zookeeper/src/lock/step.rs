@@ -3,7 +3,7 @@
 use crate::error::RequestError;
 use crate::session::{Created, Node};
 use sneck_core::{Loss, Token, Waiting};
-use sneck_wire::MultiResult;
+use sneck_wire::{CreateMode, MultiResult};
 
 /// What to ask the servers next. The first group is about a place in a line, the second about the permits
 /// of a semaphore.
@@ -57,9 +57,9 @@ pub(crate) struct Take {
     pub(crate) version: i32,
     /// The number to be written there, if there is none yet.
     pub(crate) number: Option<String>,
-    /// The path of each new node, to which the server adds a number.
-    pub(crate) lease: String,
-    pub(crate) take: usize,
+    /// The paths of the new nodes, and how they are created.
+    pub(crate) leases: Vec<String>,
+    pub(crate) mode: CreateMode,
     /// The place in line, which is given up.
     pub(crate) place: String,
 }

@@ -1,8 +1,7 @@
 //! Looking at the lines of locks on ZooKeeper from the outside.
 
 use super::backend::ZooKeeper;
-use super::dialect::ForeignPolicy;
-use super::permits::{LEASES, LOCKS};
+use super::dialect::{ForeignPolicy, LOCKS, Rooms};
 use super::seat::{contender, holders, line};
 use super::watching;
 use crate::error::RequestError;
@@ -28,11 +27,10 @@ impl Survey for ZooKeeper {
         let places = self.line_of(&session, &dir).await.map_err(|error| failed(&error))?;
         let mut contenders = Vec::with_capacity(places.len());
         for places in places.chunks(READS_MAX) {
-            let reads: Vec<_> =
-                places.iter().map(|place| session.get_data(&format!("{dir}/{place}"))).collect();
-            for (place, read) in places.iter().zip(reads) {
+            let reads: Vec<_> = places.iter().map(|path| session.get_data(path)).collect();
+            for (path, read) in places.iter().zip(reads) {
                 match read.await {
-                    Ok(node) => contenders.push(contender(place, &node)),
+                    Ok(node) => contenders.push(contender(below(&dir, path), &node)),
                     // It has left since.
                     Err(RequestError::Refused(ErrorCode::NO_NODE)) => {}
                     Err(error) => return Err(failed(&error)),
@@ -82,24 +80,25 @@ impl ZooKeeper {
         }
     }
 
-    /// The nodes of a lock's line below its own, its holders first.
+    /// The paths of the nodes in a lock's line, its holders first.
     async fn line_of(&self, session: &Session, dir: &str) -> Result<Vec<String>, RequestError> {
         let dialect = self.layout.options.dialect;
-        let children = children_of(session, dir).await?;
-        let places = |children: &[String], below: &str| -> Vec<String> {
+        let places = |children: &[String], above: &str| -> Vec<String> {
             let places = line(dialect, ForeignPolicy::Ignore, children, "").unwrap_or_default();
-            places.into_iter().map(|place| format!("{below}{place}")).collect()
+            places.into_iter().map(|place| format!("{above}/{place}")).collect()
         };
-        let mut found = places(&children, "");
-        if children.iter().any(|child| child == LEASES || child == LOCKS) {
-            let (leases, locks) = (format!("{dir}/{LEASES}"), format!("{dir}/{LOCKS}"));
-            let (leases, locks) =
-                tokio::join!(children_of(session, &leases), children_of(session, &locks));
-            let leases = leases?;
-            let held = dialect.lease_holders(&leases).into_iter();
-            found.extend(held.map(|lease| format!("{LEASES}/{lease}")));
-            found.extend(places(&locks?, &format!("{LOCKS}/")));
+        let children = children_of(session, dir).await?;
+        let found = places(&children, dir);
+        if !found.is_empty() || !dialect.may_be_semaphore(&children) {
+            return Ok(found);
         }
+        let Rooms { line: waiting, permits } = dialect.rooms(dir);
+        let (held, waiting_there) =
+            tokio::join!(children_of(session, &permits), children_of(session, &waiting));
+        let held = held?;
+        let held = dialect.permit_holders(&held).into_iter();
+        let mut found: Vec<String> = held.map(|permit| format!("{permits}/{permit}")).collect();
+        found.extend(places(&waiting_there?, &waiting));
         Ok(found)
     }
 
@@ -111,17 +110,18 @@ impl ZooKeeper {
     ) -> Result<Vec<String>, RequestError> {
         let dialect = self.layout.options.dialect;
         let children = children_of(session, dir).await?;
-        let mut found: Vec<String> = holders(dialect, &children).into_iter().cloned().collect();
-        if children.iter().any(|child| child == LEASES) {
-            let leases = children_of(session, &format!("{dir}/{LEASES}")).await?;
-            let held = dialect.lease_holders(&leases).into_iter();
-            found.extend(held.map(|lease| format!("{LEASES}/{lease}")));
+        let found: Vec<String> = holders(dialect, &children).into_iter().cloned().collect();
+        if !found.is_empty() || !dialect.may_be_semaphore(&children) {
+            return Ok(found);
         }
-        Ok(found)
+        let Rooms { permits, .. } = dialect.rooms(dir);
+        let held = children_of(session, &permits).await?;
+        let held = dialect.permit_holders(&held).into_iter();
+        Ok(held.map(|permit| below(dir, &format!("{permits}/{permit}")).to_owned()).collect())
     }
 
     /// Notes a node that has places as a lock, and its other children as places to look. Of a semaphore,
-    /// which has them a level deeper, the node above is the lock.
+    /// which has them elsewhere, its own node is the lock.
     fn look_at(
         &self,
         at: &str,
@@ -131,26 +131,31 @@ impl ZooKeeper {
     ) {
         let dialect = self.layout.options.dialect;
         let is_place = |child: &&String| dialect.any_place(child).is_some();
-        let is_lease = |child: &&String| dialect.lease_sequence(child).is_some();
+        let is_permit = |child: &&String| dialect.is_permit(child);
         if children.iter().any(|child| is_place(&child)) {
-            names.extend(Name::new(at).ok());
+            let semaphore = dialect.semaphore_of_line(at, &[]);
+            names.extend(semaphore.or_else(|| Name::new(at).ok()));
         }
-        if let (Some(semaphore), true) =
-            (at.strip_suffix(LEASES), children.iter().any(|child| is_lease(&child)))
-        {
-            // The waiting line of the same semaphore is no lock of its own.
-            let semaphore = semaphore.trim_end_matches('/');
-            names.extend(Name::new(semaphore).ok());
+        if children.iter().any(|child| is_permit(&child)) {
+            names.extend(dialect.semaphore_of_permits(at));
         }
-        for child in children.iter().filter(|child| !is_place(child) && !is_lease(child)) {
+        for child in children.iter().filter(|child| !is_place(child) && !is_permit(child)) {
             let servers_own = self.layout.chroot.is_empty() && *child == "zookeeper";
             let no_lock = at.is_empty() && (servers_own || *child == FOLDER);
-            let line_of_semaphore = *child == LOCKS && children.iter().any(|other| other == LEASES);
-            if !no_lock && !line_of_semaphore {
-                todo.push_back(if at.is_empty() { child.clone() } else { format!("{at}/{child}") });
+            let path = if at.is_empty() { child.clone() } else { format!("{at}/{child}") };
+            // A semaphore's waiting line below its own node is no lock of its own.
+            let of_semaphore =
+                *child == LOCKS && dialect.semaphore_of_line(&path, children).is_some();
+            if !no_lock && !of_semaphore {
+                todo.push_back(path);
             }
         }
     }
+}
+
+/// A path as it is called below another; of nodes that are not below it, the whole.
+fn below<'a>(dir: &str, path: &'a str) -> &'a str {
+    path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
 }
 
 /// The children of a node; none where there is no node.

@@ -50,9 +50,7 @@ async fn is_still_there(watch: Watch) -> bool {
 async fn arrival(session: &Session, dialect: Dialect, dir: &str) -> Result<(), RequestError> {
     loop {
         match session.get_children_watch(dir).await {
-            Ok((children, _)) if children.iter().any(|at| dialect.sequence(at).is_some()) => {
-                return Ok(());
-            }
+            Ok((children, _)) if children.iter().any(|at| is_arrival(dialect, at)) => return Ok(()),
             Ok((_, watch)) => {
                 if watch.await.is_none() {
                     return Ok(());
@@ -68,4 +66,8 @@ async fn arrival(session: &Session, dialect: Dialect, dir: &str) -> Result<(), R
             Err(error) => return Err(error),
         }
     }
+}
+
+fn is_arrival(dialect: Dialect, child: &str) -> bool {
+    dialect.sequence(child).is_some() || dialect.is_permit(child)
 }

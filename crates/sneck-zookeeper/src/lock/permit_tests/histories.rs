@@ -37,9 +37,9 @@ struct World {
 }
 
 impl World {
-    fn new(takes: [u32; ACTORS]) -> Self {
+    fn new(dialect: Dialect, takes: [u32; ACTORS]) -> Self {
         let mut world =
-            World { server: Server::empty(), actors: Vec::new(), lives: 0, of: PERMITS };
+            World { server: Server::of(dialect), actors: Vec::new(), lives: 0, of: PERMITS };
         world.server.set_number(&PERMITS.to_string());
         for take in takes {
             let actor = world.born(take);
@@ -50,7 +50,7 @@ impl World {
 
     fn born(&mut self, take: u32) -> Actor {
         self.lives += 1;
-        let client = Client::new(self.lives, take, self.of);
+        let client = Client::of(self.server.dialect, self.lives, take, self.of);
         Actor { client, take, leaving: false, robbed: false, held: None }
     }
 
@@ -199,14 +199,15 @@ fn any_op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn no_history_exceeds_the_permits_or_leaks_one(
+        dialect in prop_oneof![Just(Dialect::Curator), Just(Dialect::Kazoo)],
         ops in prop::collection::vec(any_op(), 0..200),
         takes in prop::array::uniform4(1..=PERMITS),
     ) {
-        let mut world = World::new(takes);
+        let mut world = World::new(dialect, takes);
         for op in &ops {
             world.run(op);
         }

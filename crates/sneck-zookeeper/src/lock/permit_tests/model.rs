@@ -4,18 +4,26 @@ use super::super::*;
 use crate::session::Created;
 use bytes::Bytes;
 use sneck_core::ClaimId;
-use sneck_wire::Stat;
+use sneck_wire::{CreateMode, Stat};
 use std::collections::BTreeMap;
 
 const DIR: &str = "/apps/s";
 
+/// The nodes above places, and above permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Line,
+    Permits,
+}
+
 /// The nodes that matter to one semaphore.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Server {
+    pub(super) dialect: Dialect,
     pub(super) zxid: i64,
     /// What the semaphore's own node says, in which version, once it is there.
     node: Option<(String, i32)>,
-    /// The nodes below it that are there.
+    /// The other nodes that are there, above places and permits.
     folders: Vec<String>,
     pub(super) locks: BTreeMap<String, Stat>,
     pub(super) leases: BTreeMap<String, Stat>,
@@ -26,7 +34,21 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn empty() -> Self {
-        Server { zxid: 100, ..Server::default() }
+        Server::of(Dialect::Curator)
+    }
+
+    pub(super) fn of(dialect: Dialect) -> Self {
+        let (locks, leases) = (BTreeMap::new(), BTreeMap::new());
+        let (node, folders, others) = (None, Vec::new(), Vec::new());
+        Server { dialect, zxid: 100, node, folders, locks, leases, others, counter: 0 }
+    }
+
+    fn path(&self, room: Room) -> String {
+        let rooms = self.dialect.rooms(DIR);
+        match room {
+            Room::Line => rooms.line,
+            Room::Permits => rooms.permits,
+        }
     }
 
     pub(super) fn number(&self) -> Option<String> {
@@ -45,38 +67,42 @@ impl Server {
 
     /// The nodes above places and permits vanish where nobody is.
     pub(super) fn reap(&mut self) {
-        let (locks, leases) = (self.locks.is_empty(), self.leases.is_empty());
-        self.folders.retain(|folder| match folder.as_str() {
-            LOCKS => !locks,
-            _ => !leases,
-        });
+        for (room, is_empty) in
+            [(Room::Line, self.locks.is_empty()), (Room::Permits, self.leases.is_empty())]
+        {
+            let path = self.path(room);
+            self.folders.retain(|folder| !is_empty || *folder != path);
+        }
     }
 
     pub(super) fn perform(&mut self, step: &Step, session: i64) -> Answer {
         let refused = |code| RequestError::Refused(code);
         match step {
             Step::Enter(path) => {
-                let created = match self.has(LOCKS) {
+                let created = match self.has(Room::Line) {
                     true => Ok(self.enter(path, session)),
                     false => Err(refused(ErrorCode::NO_NODE)),
                 };
-                Answer::Entered { created, children: self.list(LOCKS) }
+                Answer::Entered { created, children: self.list(Room::Line) }
             }
             Step::MakeKept(path) => {
                 assert_eq!(path, DIR);
                 self.node.get_or_insert_with(|| (String::new(), 0));
                 Answer::ParentMade(Ok(()))
             }
-            Step::MakeParent(path) => Answer::ParentMade(match self.node {
-                None => Err(refused(ErrorCode::NO_NODE)),
-                Some(_) => {
-                    self.folders.push(last(path));
-                    Ok(())
-                }
-            }),
-            Step::Find => Answer::Found(self.list(LOCKS)),
-            Step::List => Answer::Listed(self.list(LOCKS)),
-            Step::FindLeases(_) => Answer::FoundLeases(self.list(LEASES)),
+            Step::MakeParent(path) => {
+                let is_below = path.starts_with(&format!("{DIR}/"));
+                Answer::ParentMade(match self.node {
+                    None if is_below => Err(refused(ErrorCode::NO_NODE)),
+                    _ => {
+                        self.folders.push(path.clone());
+                        Ok(())
+                    }
+                })
+            }
+            Step::Find => Answer::Found(self.list(Room::Line)),
+            Step::List => Answer::Listed(self.list(Room::Line)),
+            Step::FindLeases(_) => Answer::FoundLeases(self.list(Room::Permits)),
             Step::Adopt(path) => Answer::Adopted { node: self.read(path), session_id: session },
             Step::Watch(path) => Answer::Watched(self.read(path)),
             Step::Own(path) => Answer::Own(self.read(path)),
@@ -85,13 +111,17 @@ impl Server {
                 None => Err(refused(ErrorCode::NO_NODE)),
             }),
             Step::Look(_) => {
-                let children = self.folders.iter().chain(&self.others).cloned().collect();
+                let below = format!("{DIR}/");
+                let folders = self.folders.iter().filter_map(|path| path.strip_prefix(&below));
+                let permits = self.leases.keys().filter(|_| self.path(Room::Permits) == DIR);
+                let children = folders.map(str::to_owned).chain(permits.cloned());
+                let children = children.chain(self.others.clone()).collect();
                 let children = self.node.as_ref().map(|_| children);
                 let children = children.ok_or(refused(ErrorCode::NO_NODE));
                 Answer::Looked { number: self.own_node(), children }
             }
             Step::Count { .. } => {
-                Answer::Counted { number: self.own_node(), leases: self.list(LEASES) }
+                Answer::Counted { number: self.own_node(), leases: self.list(Room::Permits) }
             }
             Step::Take(take) => Answer::Taken(Ok(self.take(take, session))),
             Step::OwnLeases(paths) => {
@@ -102,21 +132,28 @@ impl Server {
         }
     }
 
-    fn has(&self, folder: &str) -> bool {
-        self.node.is_some() && self.folders.iter().any(|there| there == folder)
+    fn has(&self, room: Room) -> bool {
+        let path = self.path(room);
+        match path == DIR {
+            true => self.node.is_some(),
+            false => self.folders.contains(&path),
+        }
     }
 
-    fn next_name(&mut self, path: &str, session: i64) -> (String, Stat) {
-        let name = format!("{}{:010}", last(path), self.counter);
+    fn next_name(&mut self, path: &str, mode: CreateMode, session: i64) -> (String, Stat) {
+        let name = match mode {
+            CreateMode::EphemeralSequential => format!("{}{:010}", last(path), self.counter),
+            _ => last(path),
+        };
         self.counter += 1;
         (name, Stat { czxid: self.zxid, ephemeral_owner: session, ..Stat::default() })
     }
 
     fn enter(&mut self, path: &str, session: i64) -> Created {
         self.zxid += 1;
-        let (name, stat) = self.next_name(path, session);
+        let (name, stat) = self.next_name(path, CreateMode::EphemeralSequential, session);
         self.locks.insert(name.clone(), stat);
-        Created { path: format!("{DIR}/{LOCKS}/{name}"), stat }
+        Created { path: format!("{}/{name}", self.path(Room::Line)), stat }
     }
 
     fn take(&mut self, take: &Take, session: i64) -> Vec<MultiResult> {
@@ -124,7 +161,7 @@ impl Server {
         let code = match version {
             None => Some(ErrorCode::NO_NODE),
             Some(version) if version != take.version => Some(ErrorCode::BAD_VERSION),
-            _ if !self.has(LEASES) => Some(ErrorCode::NO_NODE),
+            _ if !self.has(Room::Permits) => Some(ErrorCode::NO_NODE),
             _ if !self.locks.contains_key(&last(&take.place)) => Some(ErrorCode::NO_NODE),
             _ => None,
         };
@@ -137,9 +174,9 @@ impl Server {
             self.set_number(number);
         }
         let mut results = vec![MultiResult::Check];
-        for _ in 0..take.take {
-            let (name, stat) = self.next_name(&take.lease, session);
-            let path = format!("{DIR}/{LEASES}/{name}");
+        for path in &take.leases {
+            let (name, stat) = self.next_name(path, take.mode, session);
+            let path = format!("{}/{name}", self.path(Room::Permits));
             // As servers do that do not tell.
             let told = (self.counter % 2 == 0).then_some(stat);
             results.push(MultiResult::Create { path, stat: told });
@@ -159,9 +196,12 @@ impl Server {
         vec![MultiResult::Delete; paths.len()]
     }
 
-    fn list(&self, folder: &str) -> Result<Vec<String>, RequestError> {
-        let nodes = if folder == LOCKS { &self.locks } else { &self.leases };
-        match self.has(folder) {
+    fn list(&self, room: Room) -> Result<Vec<String>, RequestError> {
+        let nodes = match room {
+            Room::Line => &self.locks,
+            Room::Permits => &self.leases,
+        };
+        match self.has(room) {
             true => Ok(nodes.keys().rev().cloned().collect()),
             false => Err(RequestError::Refused(ErrorCode::NO_NODE)),
         }
@@ -233,8 +273,12 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(number: u128, take: u32, of: u32) -> Self {
+        Client::of(Dialect::Curator, number, take, of)
+    }
+
+    pub(super) fn of(dialect: Dialect, number: u128, take: u32, of: u32) -> Self {
         let (id, permits) = (ClaimId::from_u128(number), Permits::new(take, of).unwrap());
-        let (dialect, foreign) = (Dialect::Curator, ForeignPolicy::Refuse);
+        let foreign = ForeignPolicy::Refuse;
         let seat = PermitSeat::new(DIR.to_owned(), id, permits, dialect, foreign);
         Client { seat, session: i64::try_from(number).unwrap(), steps: Vec::new() }
     }

@@ -197,8 +197,17 @@ impl Client {
     }
 
     pub(super) fn with_mode(number: u128, mode: Mode, policy: ForeignPolicy) -> Self {
+        Client::with_dialect(number, mode, policy, Dialect::Curator)
+    }
+
+    pub(super) fn with_dialect(
+        number: u128,
+        mode: Mode,
+        policy: ForeignPolicy,
+        dialect: Dialect,
+    ) -> Self {
         let id = ClaimId::from_u128(number);
-        let seat = Seat::new(DIR.to_owned(), id, mode, Dialect::Curator, policy);
+        let seat = Seat::new(DIR.to_owned(), id, mode, dialect, policy);
         Client { seat, session: i64::try_from(number).unwrap(), steps: Vec::new() }
     }
 

@@ -177,6 +177,18 @@ fn only_a_writer_who_holds_the_lock_becomes_a_reader() {
 }
 
 #[test]
+fn to_kazoo_a_mutex_has_the_name_of_a_writer_and_is_none() {
+    for (mode, becomes_reader) in [(Mode::Write, true), (Mode::Exclusive, false)] {
+        let mut server = Server::new();
+        let mut holder = Client::with_dialect(1, mode, ForeignPolicy::Refuse, Dialect::Kazoo);
+        holder.first(&mut server);
+        assert!(path_of(&holder, &server).contains("__lock__"));
+        let downgrade = holder.seat.next_downgrade();
+        assert_eq!(downgrade.is_ok(), becomes_reader, "{mode:?}: {downgrade:?}");
+    }
+}
+
+#[test]
 fn kinds_of_locks_are_foreign_to_each_other_and_the_hint_says_which() {
     let mut server = Server::new();
     let mut mutex = Client::new(1);
