@@ -12,7 +12,7 @@ use super::change::Change;
 use super::node::{At, Node, Owner, next_version};
 
 /// The root, which has a second name: the empty path.
-const ROOT: &str = "/";
+pub(crate) const ROOT: &str = "/";
 /// Nodes every server has from the beginning, parents first.
 const FIRST_NODES: [&str; 4] = [ROOT, "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 

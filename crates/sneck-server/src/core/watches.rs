@@ -5,12 +5,13 @@
 //! told once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 
 use sneck_wire::{AddWatchMode, WatcherKind};
 
 use super::ConnectionId;
-use super::tree::{key, parent_of};
+use super::tree::{ROOT, key};
 
 /// How a watch is set, as a set of bits: one connection can have several on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,8 +183,67 @@ struct Table {
     by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>>,
     by_connection: BTreeMap<ConnectionId, BTreeSet<Arc<str>>>,
     len: usize,
-    /// How many entries are recursive. While there is none, ancestors need not be looked at.
-    recursive: usize,
+    recursive: Prefixes,
+}
+
+/// Which paths have recursive watches: a sieve for the ancestors of a path, all of which have to be
+/// looked at when something happens to it.
+///
+/// A path is known here by a hash that grows with it, segment by segment. Looking each ancestor up by
+/// its text would read the beginning of a path once for every segment that follows.
+#[derive(Debug, Default)]
+struct Prefixes {
+    keys: RandomState,
+    counts: HashMap<u64, usize>,
+}
+
+impl Prefixes {
+    fn add(&mut self, path: &str) {
+        *self.counts.entry(self.hash_of(path)).or_default() += 1;
+    }
+
+    fn remove(&mut self, path: &str) {
+        let hash = self.hash_of(path);
+        if let Some(count) = self.counts.get_mut(&hash) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&hash);
+            }
+        }
+    }
+
+    fn hash_of(&self, path: &str) -> u64 {
+        self.prefixes_of(path).last().map_or(0, |(_, hash)| hash)
+    }
+
+    /// The root, every ancestor below it and the path itself, each by its end and its hash.
+    fn prefixes_of<'a>(&self, path: &'a str) -> impl Iterator<Item = (usize, u64)> + use<'a> {
+        let mut hasher = self.keys.build_hasher();
+        let below = path.strip_prefix('/').filter(|below| !below.is_empty());
+        let mut end = 0;
+        let below = below.into_iter().flat_map(|below| below.split('/')).map(move |segment| {
+            hasher.write(segment.as_bytes());
+            // No text has this byte, so that no two paths are written alike.
+            hasher.write_u8(0xff);
+            end += 1 + segment.len();
+            (end, hasher.finish())
+        });
+        std::iter::once((0, 0)).chain(below)
+    }
+
+    /// The ends of those ancestors of a path, nearest first, that are likely to have recursive
+    /// watches. The root's end is 0.
+    fn ancestors_of(&self, path: &str) -> Vec<usize> {
+        if self.counts.is_empty() {
+            return Vec::new();
+        }
+        let known = |(end, hash): (usize, u64)| {
+            (end < path.len() && self.counts.contains_key(&hash)).then_some(end)
+        };
+        let mut ends: Vec<_> = self.prefixes_of(path).filter_map(known).collect();
+        ends.reverse();
+        ends
+    }
 }
 
 impl Table {
@@ -213,18 +273,18 @@ impl Table {
         for (connection, modes) in here {
             self.set(connection, path, modes, modes.without(Modes::ONE_SHOT));
         }
-        if self.recursive > 0 {
-            self.add_watchers_above(path, &mut told);
-        }
+        self.add_watchers_above(path, &mut told);
         told
     }
 
     fn add_watchers_above(&self, path: &str, told: &mut Vec<ConnectionId>) {
+        let ancestors = if path == ROOT { Vec::new() } else { self.recursive.ancestors_of(path) };
+        if ancestors.is_empty() {
+            return;
+        }
         let mut known: HashSet<_> = told.iter().copied().collect();
-        let mut path = path;
-        while path != "/" && !path.is_empty() {
-            path = key(parent_of(path));
-            let above = self.by_path.get(path).into_iter().flatten();
+        for end in ancestors {
+            let above = self.by_path.get(key(&path[..end])).into_iter().flatten();
             for (connection, modes) in above {
                 if modes.has(Modes::RECURSIVE) && known.insert(*connection) {
                     told.push(*connection);
@@ -253,8 +313,11 @@ impl Table {
 
     /// The one place where an entry changes, and goes when nothing is left of it.
     fn set(&mut self, connection: ConnectionId, path: &str, before: Modes, after: Modes) {
-        self.recursive += usize::from(after.has(Modes::RECURSIVE));
-        self.recursive -= usize::from(before.has(Modes::RECURSIVE));
+        match (before.has(Modes::RECURSIVE), after.has(Modes::RECURSIVE)) {
+            (false, true) => self.recursive.add(path),
+            (true, false) => self.recursive.remove(path),
+            _ => {}
+        }
         let Some(entries) = self.by_path.get_mut(path) else { return };
         if !after.is_empty() {
             entries.insert(connection, after);
@@ -316,6 +379,39 @@ mod tests {
     }
 
     #[test]
+    fn ancestors_are_found_by_whole_segments_and_nearest_first() {
+        let mut prefixes = Prefixes::default();
+        for path in ["/", "/a", "/a/b", "/a/bc", "/a/b/c", "/b", "/a/b/c/d/e"] {
+            prefixes.add(path);
+        }
+        assert_eq!(prefixes.ancestors_of("/a/b/c/d"), [6, 4, 2, 0]);
+        assert_eq!(prefixes.ancestors_of("/ab/c"), [0]);
+        assert_eq!(prefixes.ancestors_of("/a"), [0]);
+        prefixes.add("/a");
+        prefixes.remove("/a");
+        prefixes.remove("/");
+        assert_eq!(prefixes.ancestors_of("/a/b"), [2]);
+        for path in ["/a", "/a/b", "/a/bc", "/a/b/c", "/b", "/a/b/c/d/e"] {
+            prefixes.remove(path);
+        }
+        assert!(prefixes.counts.is_empty() && prefixes.ancestors_of("/a/b").is_empty());
+    }
+
+    #[test]
+    fn a_path_of_fifty_thousand_segments_is_read_once() {
+        let deep = "/a".repeat(50_000);
+        let mut watches = Watches::default();
+        watches.watch_for_good(A, "/a", AddWatchMode::PersistentRecursive);
+        watches.watch_for_good(B, &deep[..50_000], AddWatchMode::PersistentRecursive);
+        assert_eq!(watches.nodes.recursive.ancestors_of(&deep), [50_000, 2]);
+        assert_eq!(watches.nodes.recursive.prefixes_of(&deep).count(), 50_001);
+        // More than a minute's work if every ancestor were looked up by its whole text.
+        for _ in 0..20 {
+            assert_eq!(watches.node_changed(&deep), [B, A]);
+        }
+    }
+
+    #[test]
     fn modes_on_one_path_are_removed_apart() {
         let mut watches = Watches::default();
         watches.watch_for_good(A, "/a", AddWatchMode::Persistent);
@@ -343,7 +439,7 @@ mod tests {
         assert!(watches.list_changed("/a").is_empty());
         assert_eq!(watches.node_changed("/a/b"), [A], "the recursive one is still there");
         assert!(watches.remove(A, "/a", recursive));
-        assert_eq!((watches.len(), watches.nodes.recursive), (0, 0));
+        assert_eq!((watches.len(), watches.nodes.recursive.counts.len()), (0, 0));
     }
 
     #[test]
@@ -355,6 +451,7 @@ mod tests {
         watches.watch(B, Watched::Node, "/a");
         assert_eq!((watches.len_of(A), watches.spread()), (3, (2, 3)));
         watches.forget(A);
-        assert_eq!((watches.len(), watches.len_of(A), watches.nodes.recursive), (1, 0, 0));
+        assert_eq!((watches.len(), watches.len_of(A)), (1, 0));
+        assert!(watches.nodes.recursive.counts.is_empty());
     }
 }
