@@ -323,7 +323,7 @@ impl Header {
     }
 
     fn unexpected(self, what: &'static str) -> DecodeError {
-        DecodeError::InvalidValue { what, at: self.at, value: self.kind }
+        DecodeError::MisplacedOp { what, at: self.at, op: self.kind }
     }
 }
 
@@ -379,7 +379,7 @@ mod tests {
         Header::request(OpCode::Multi).encode(&mut out);
         assert_eq!(
             MultiOp::decode_list(&mut Reader::new(&out)),
-            Err(DecodeError::InvalidValue { what: "operation in a multi", at: 0, value: 14 })
+            Err(DecodeError::MisplacedOp { what: "operation in a multi", at: 0, op: 14 })
         );
     }
 

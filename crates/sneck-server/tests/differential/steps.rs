@@ -316,6 +316,11 @@ impl Steps {
                 body[length - 4..].copy_from_slice(&i32::to_be_bytes(last));
                 format!("ends with {last}")
             }
+            0 if begins_with_operation(&request) => {
+                let kind = self.random.pick(&[14, 22, 3, 15, 999, -2]);
+                body[..4].copy_from_slice(&i32::to_be_bytes(kind));
+                format!("begins with {kind}")
+            }
             1 if length >= 1 => {
                 body.truncate(self.random.below(length));
                 format!("{} of {length} bytes", body.len())
@@ -345,6 +350,15 @@ fn ends_with_number(request: &Request) -> bool {
             | Request::RemoveWatches { .. }
             | Request::CheckWatches { .. }
     )
+}
+
+/// Whether the first four bytes say what the first of several operations is.
+fn begins_with_operation(request: &Request) -> bool {
+    match request {
+        Request::Multi(ops) => !ops.is_empty(),
+        Request::MultiRead(ops) => !ops.is_empty(),
+        _ => false,
+    }
 }
 
 /// Notes a path in place of the oldest of a few.
