@@ -8,8 +8,8 @@ use crate::snapshot::{CompactError, Compacted};
 /// What has become of the compactions in the background since the server started.
 ///
 /// One that fails loses nothing: the snapshots before and the log stay as they were, and it is tried
-/// again when as much log has gathered once more. Until one succeeds the log only grows, and so does
-/// the time that the next start takes.
+/// again after [`Limits::compact_retry`](crate::Limits::compact_retry), more and more rarely. Until one
+/// succeeds the log only grows, and so does the time that the next start takes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Compactions {

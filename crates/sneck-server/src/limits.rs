@@ -56,6 +56,9 @@ impl Default for Limits {
             connections_max: 10_000,
             connections_per_peer_max: 5_000,
             handshake_timeout: Duration::from_secs(10),
+    /// How long after a compaction that has failed to try again. It doubles with each failure that
+    /// follows, up to 64 times as long.
+    pub compact_retry: Duration,
             requests_in_flight_max: 1_000,
             outbox_bytes_max: 64 << 20,
             sessions_max: 100_000,
@@ -69,3 +72,4 @@ impl Default for Limits {
         }
     }
 }
+            compact_retry: Duration::from_secs(5),

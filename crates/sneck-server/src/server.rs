@@ -26,7 +26,7 @@ use crate::front::{Door, Socket, Transport, listen_tcp, listen_unix};
 use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
 use crate::log::{Durability, Folder, LogOptions, floor_at};
-use crate::snapshot::{Compactor, restore};
+use crate::snapshot::{Compactor, Pace, restore};
 use crate::start_error::StartError;
 
 /// Bytes that may be under way in each direction of a connection within the process.
@@ -248,8 +248,8 @@ impl Builder {
         let mut journal = Journal::Memory;
         if let Some(data) = self.data.clone() {
             let (options, inbox) = (self.log_options(), sender.clone());
-            let compact_bytes = self.limits.compact_bytes;
-            let opened = move || open(data, &options, compact_bytes, inbox);
+            let (log_bytes, retry_after) = (self.limits.compact_bytes, self.limits.compact_retry);
+            let opened = move || open(data, &options, Pace { log_bytes, retry_after }, inbox);
             let opened = tokio::task::spawn_blocking(opened);
             let disk;
             (contents, disk) = opened.await.map_err(StartError::panicked)??;
@@ -505,7 +505,7 @@ pub struct Remains(Contents);
 fn open(
     data: Data,
     options: &LogOptions,
-    compact_bytes: u64,
+    pace: Pace,
     inbox: mpsc::Sender<Message>,
 ) -> Result<(Contents, Disk), StartError> {
     let folder = match data {
@@ -525,7 +525,7 @@ fn open(
                 told.send_modify(|compactions| compactions.note(outcome, log_bytes));
             }
         };
-        let compactor = Compactor::start::<Contents>(archive, compact_bytes, report);
+        let compactor = Compactor::start::<Contents>(archive, pace, report);
         disk.keep(compactor.map_err(StartError::Thread)?, compactions);
     }
     Ok((contents, disk))

@@ -6,7 +6,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::encode::WriteError;
 use super::restore::Replica;
@@ -15,6 +15,25 @@ use crate::log::{Archive, Failure, OpenError, replay_sealed};
 
 /// How often the length of the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the wait after a failure is doubled.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// When to make a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes of sealed segments that have to gather first. Where the last snapshot is longer than this,
+    /// as much as it is long: a large state is not written again for every little bit of log.
+    pub log_bytes: u64,
+    /// How long after a failure to try again. It doubles with each that follows, up to 64 times as
+    /// long.
+    pub retry_after: Duration,
+}
+
+impl Pace {
+    /// Only when asked.
+    pub const ON_REQUEST: Pace = Pace { log_bytes: u64::MAX, retry_after: Duration::from_secs(5) };
+}
 
 /// A thread that keeps the log short.
 #[derive(Debug)]
@@ -99,24 +118,25 @@ impl Desk {
 }
 
 impl Compactor {
-    /// Starts the thread. It makes a snapshot whenever `log_bytes` of sealed segments, or as much
-    /// as the last snapshot is long, have gathered since the last one, and calls `report` with
-    /// what came of it.
+    /// Starts the thread. It makes a snapshot whenever enough log has gathered since the last one, and
+    /// a while after it could not make one; and it calls `report` with what came of it.
     ///
     /// # Errors
     ///
     /// When no thread can be had.
     pub fn start<R: Replica + 'static>(
         archive: Archive,
-        log_bytes: u64,
+        pace: Pace,
         report: impl FnMut(&Result<Compacted, Arc<CompactError>>) + Send + 'static,
     ) -> io::Result<Compactor> {
         let desk = Arc::new(Desk::default());
         let worker = Worker::<R> {
             archive,
-            log_bytes,
+            pace,
             snapshot_zxid: i64::MIN,
             snapshot_bytes: 0,
+            failures: 0,
+            retry_at: None,
             report: Box::new(report),
             replica: PhantomData,
         };
@@ -192,10 +212,14 @@ type Report = Box<dyn FnMut(&Result<Compacted, Arc<CompactError>>) + Send>;
 
 struct Worker<R> {
     archive: Archive,
-    log_bytes: u64,
-    /// What is sealed up to here is in the last snapshot, or was tried in vain.
+    pace: Pace,
+    /// What is sealed up to here is in the last snapshot.
     snapshot_zxid: i64,
     snapshot_bytes: u64,
+    /// How many have failed since one has succeeded.
+    failures: u32,
+    /// When to try again, after a failure.
+    retry_at: Option<Instant>,
     report: Report,
     replica: PhantomData<fn() -> R>,
 }
@@ -218,31 +242,57 @@ impl<R: Replica> Worker<R> {
             }
             state = desk.lock();
             if state.wanted == state.done && !state.ending && !state.grown {
-                let waited = desk.news.wait_timeout(state, LOOK_EVERY);
+                let waited = desk.news.wait_timeout(state, self.rest());
                 state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
             }
         }
     }
 
     fn is_due(&self) -> bool {
-        // A large state is not written again for every little bit of log.
-        let enough = self.log_bytes.max(self.snapshot_bytes);
-        self.archive.sealed_bytes_after(self.snapshot_zxid) >= enough
+        let enough = self.pace.log_bytes.max(self.snapshot_bytes);
+        match self.retry_at {
+            // What has failed is not tried more often for the log that gathers meanwhile.
+            Some(at) => Instant::now() >= at,
+            None => self.archive.sealed_bytes_after(self.snapshot_zxid) >= enough,
+        }
+    }
+
+    /// How long there is nothing to look at.
+    fn rest(&self) -> Duration {
+        let retry = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
+        retry.map_or(LOOK_EVERY, |retry| retry.min(LOOK_EVERY))
     }
 
     fn compact(&mut self, rotate: bool) -> Result<Compacted, CompactError> {
+        let outcome = self.try_to_compact(rotate);
+        match &outcome {
+            Ok(_) => (self.failures, self.retry_at) = (0, None),
+            Err(_) => {
+                self.failures = self.failures.saturating_add(1);
+                self.retry_at =
+                    Some(Instant::now() + wait_after(self.pace.retry_after, self.failures));
+            }
+        }
+        outcome
+    }
+
+    fn try_to_compact(&mut self, rotate: bool) -> Result<Compacted, CompactError> {
         if rotate {
             self.archive.seal_and_rotate().map_err(CompactError::Rotate)?;
         }
         let sealed_zxid = self.archive.sealed_zxid();
-        // Also where it fails: it is tried again when as much has gathered once more.
-        self.snapshot_zxid = sealed_zxid;
         let outcome = compact::<R>(&self.archive)?;
+        self.snapshot_zxid = sealed_zxid;
         if outcome.snapshot_bytes > 0 {
             self.snapshot_bytes = outcome.snapshot_bytes;
         }
         Ok(outcome)
     }
+}
+
+/// How long to wait after so many failures in a row.
+fn wait_after(first: Duration, failures: u32) -> Duration {
+    first * 2_u32.pow(failures.saturating_sub(1).min(DOUBLINGS_MAX))
 }
 
 /// Makes a snapshot of the last one and all sealed segments, and removes what nobody needs then:
@@ -268,4 +318,16 @@ fn compact<R: Replica>(archive: &Archive) -> Result<Compacted, CompactError> {
     snapshots.keep_only(&kept).map_err(CompactError::Remove)?;
     let segments_removed = archive.remove_segments_up_to(after).map_err(CompactError::Remove)?;
     Ok(Compacted { zxid, snapshot_bytes, segments_removed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        let seconds = |failures| wait_after(Duration::from_secs(5), failures).as_secs();
+        assert_eq!([1, 2, 3, 7, 8].map(seconds), [5, 10, 20, 320, 320]);
+        assert_eq!(seconds(u32::MAX), 320);
+    }
 }

@@ -15,7 +15,7 @@ mod restore;
 mod snapshots;
 
 pub(crate) use compactor::Bell;
-pub use compactor::{CompactError, Compacted, Compactor};
+pub use compactor::{CompactError, Compacted, Compactor, Pace};
 pub use decode::{BadSnapshot, read};
 pub use encode::{InvalidImage, WriteError, write};
 pub use export::{ExportError, Exported, export, seed};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::decode::BadSnapshot;
 use super::image::Image;
-use super::snapshots::{Loaded, Snapshots};
-use crate::log::{Folder, Log, OpenError, Recovery, ReplayError};
+use super::snapshots::{Loaded, Snapshots, TEMPORARY};
+use crate::log::{Folder, Log, OpenError, Recovery, ReplayError, failed};
 
 /// A state that can be made of an image and entries of the log, and made into an image again.
 ///
@@ -48,14 +48,19 @@ pub struct Restored<R> {
 /// Any [`OpenError`] but those about the folder. What was read is changed only once all of it has
 /// been found good.
 pub fn restore<R: Replica>(folder: &Folder) -> Result<Restored<R>, OpenError> {
-    let Loaded { image, mut damaged } = Snapshots::new(folder.disk().as_ref()).load_newest()?;
+    let snapshots = Snapshots::new(folder.disk().as_ref());
+    let Loaded { image, mut damaged } = snapshots.load_newest()?;
     let zxid = image.as_ref().map(|image| image.zxid);
     let at = zxid.unwrap_or(folder.floor());
     let mut replica = R::restore(image, folder.floor())
         .map_err(|source| OpenError::Replay { zxid: at, source })?;
     let replayed = Log::recover(folder, zxid, |zxid, payload| replica.replay(zxid, payload));
     match replayed {
-        Ok(recovery) => Ok(Restored { replica, recovery, damaged }),
+        Ok(recovery) => {
+            let path = folder.disk().path(TEMPORARY);
+            snapshots.remove_unfinished().map_err(failed("remove", &path))?;
+            Ok(Restored { replica, recovery, damaged })
+        }
         // The gap is where the snapshot that cannot be read should be.
         Err(OpenError::Gap { .. }) if !damaged.is_empty() => {
             let (path, bad) = damaged.swap_remove(0);

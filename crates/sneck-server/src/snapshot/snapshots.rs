@@ -104,6 +104,18 @@ impl<'a> Snapshots<'a> {
         Ok(length)
     }
 
+    /// Removes what was to become a snapshot when a server ended.
+    ///
+    /// # Errors
+    ///
+    /// Of the file system.
+    pub fn remove_unfinished(&self) -> io::Result<()> {
+        match self.disk.list()?.iter().any(|name| name == TEMPORARY) {
+            true => self.disk.remove(TEMPORARY),
+            false => Ok(()),
+        }
+    }
+
     /// Removes all snapshots but those at these zxids.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::{Signal, getpid, kill_process};
 use sneck_server::log::{Disk, DiskFile, Folder, FolderDisk};
-use sneck_server::{Running, Server};
+use sneck_server::{Limits, Running, Server};
 
 use crate::witnesses::Witnesses;
 
@@ -19,6 +19,8 @@ pub(crate) const OPERATIONS: usize = 200;
 const FOLDER: &str = "SNECK_TEST_CRASH_FOLDER";
 /// Tells the child at which call to die.
 const DIES_AT: &str = "SNECK_TEST_CRASH_AT";
+/// Tells the child of which thread's calls, if not of all.
+const DIES_IN: &str = "SNECK_TEST_CRASH_IN";
 const SAYS: &str = "listens on ";
 
 /// Starts a server on a folder.
@@ -35,12 +37,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it on a folder, to die at call `dies_at`.
-    pub(crate) fn start(folder: &Path, dies_at: u64) -> Process {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    /// Starts it on a folder, to die at this call.
+    pub(crate) fn start(folder: &Path, death: Death) -> Process {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if let Some(thread) = death.thread {
+            command.env(DIES_IN, thread);
+        }
+        let mut child = command
             .args(["kill::child", "--exact", "--nocapture", "--test-threads=1"])
             .env(FOLDER, folder)
-            .env(DIES_AT, dies_at.to_string())
+            .env(DIES_AT, death.call.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -65,13 +71,19 @@ impl Drop for Process {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let Some(path) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
-    let dies_at = std::env::var(DIES_AT).unwrap().parse().unwrap();
-    let disk = MortalDisk::new(&path, dies_at);
+    let disk = MortalDisk {
+        folder: FolderDisk::new(&path),
+        calls: Arc::default(),
+        dies_at: std::env::var(DIES_AT).unwrap().parse().unwrap(),
+        dies_in: std::env::var(DIES_IN).ok(),
+    };
+    let limits = if disk.dies_in.is_some() { small_limits() } else { Limits::default() };
     let folder = Folder::on_disk(Arc::new(disk), SystemTime::now()).unwrap();
     let builder = Server::builder()
         .listen(([127, 0, 0, 1], 0).into())
         .tick(Duration::from_millis(100))
         .session_timeouts(Duration::from_millis(200), Duration::from_secs(60))
+        .limits(limits)
         .data_in(folder);
     let server = builder.start().await.expect("the folder is good");
     // To the parent at once, past what gathers the output of tests.
@@ -85,13 +97,11 @@ struct MortalDisk {
     folder: FolderDisk,
     calls: Arc<AtomicU64>,
     dies_at: u64,
+    /// The one thread whose calls count, if not those of all.
+    dies_in: Option<String>,
 }
 
 impl MortalDisk {
-    fn new(path: &Path, dies_at: u64) -> MortalDisk {
-        MortalDisk { folder: FolderDisk::new(path), calls: Arc::default(), dies_at }
-    }
-
     /// Makes a call, unless it is the last.
     fn call<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.call_or(call, || ())
@@ -103,6 +113,9 @@ impl MortalDisk {
         call: impl FnOnce() -> io::Result<T>,
         half: impl FnOnce(),
     ) -> io::Result<T> {
+        if self.dies_in.is_some() && std::thread::current().name() != self.dies_in.as_deref() {
+            return call();
+        }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         if number < self.dies_at {
             return call();
@@ -181,23 +194,44 @@ pub(crate) fn quick_folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Kills one server, and checks the next.
-async fn try_call(dies_at: u64) -> Outcome {
+/// Limits of a server that compacts as often as it can.
+pub(crate) fn small_limits() -> Limits {
+    let mut limits = Limits::default();
+    (limits.frame_bytes_max, limits.compact_bytes) = (32 << 10, 32 << 10);
+    limits.compact_retry = Duration::from_millis(20);
+    limits
+}
+
+/// At which of its calls a server dies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Death {
+    pub(crate) call: u64,
+    /// Of the calls of this thread, if not of all.
+    pub(crate) thread: Option<&'static str>,
+}
+
+impl Death {
+    pub(crate) const NEVER: Death = Death { call: u64::MAX, thread: None };
+}
+
+/// Kills one server in a run of so many operations, and checks the next.
+async fn try_call(death: Death, operations: usize) -> Outcome {
     let folder = quick_folder();
-    let process = Process::start(folder.path(), dies_at);
+    let process = Process::start(folder.path(), death);
     let Some(address) = process.address else {
         // It died while it began, so there is nothing but that the next one can.
         drop(process);
         start(Folder::open(folder.path(), SystemTime::now()).unwrap()).await.stop().await;
         return Outcome::default();
     };
-    let witnesses = tokio::task::spawn_blocking(move || Witnesses::of(address, OPERATIONS));
+    let witnesses = tokio::task::spawn_blocking(move || Witnesses::of(address, operations));
     let witnesses = Arc::new(witnesses.await.unwrap());
     drop(process);
     let server = start(Folder::open(folder.path(), SystemTime::now()).unwrap()).await;
     let (asked, address) = (Arc::clone(&witnesses), server.addresses()[0]);
     tokio::task::spawn_blocking(move || asked.check(address)).await.expect("no lie");
     server.stop().await;
+    assert!(!folder.path().join("snapshot.tmp").exists(), "half a snapshot is cleaned up");
     let (acknowledged, seen) = (witnesses.acknowledged(), witnesses.seen());
     Outcome { done: witnesses.are_done(), acknowledged, seen }
 }
@@ -211,13 +245,14 @@ struct Outcome {
     seen: usize,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_every_call() {
+/// Kills servers at one call after the other, until one has everything done before it; gives how many
+/// calls that were.
+async fn kill_at_every_call(thread: Option<&'static str>, operations: usize) -> u64 {
     const AT_ONCE: u64 = 3;
     let (mut calls, mut acknowledged, mut seen) = (0, 0, 0);
     loop {
-        let several: Vec<_> =
-            (calls..calls + AT_ONCE).map(|at| tokio::spawn(try_call(at))).collect();
+        let try_one = |call| tokio::spawn(try_call(Death { call, thread }, operations));
+        let several: Vec<_> = (calls..calls + AT_ONCE).map(try_one).collect();
         let mut done = true;
         for (at, one) in (calls..).zip(several) {
             let outcome = one.await.unwrap_or_else(|error| panic!("call {at}: {error}"));
@@ -230,5 +265,19 @@ async fn killed_at_every_call() {
         }
     }
     println!("killed at each of {calls} calls, after {acknowledged} steps and {seen} views in all");
-    assert!(calls > 200 && seen > acknowledged / 2, "{calls} calls, {seen} views");
+    assert!(seen > acknowledged / 2, "{seen} views");
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_call() {
+    let calls = kill_at_every_call(None, OPERATIONS).await;
+    assert!(calls > 200, "{calls} calls");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_every_call_of_compactions() {
+    // Enough for a third snapshot, which makes the first go, and the segments before the second.
+    let calls = kill_at_every_call(Some("sneck-compact"), 1_200).await;
+    assert!(calls > 20, "{calls} calls");
 }

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use sneck_wire::{Acl, CreateMode, ErrorCode, NewNode, Reply, Request};
 
 use crate::client::{Answer, Client};
-use crate::kill::{Process, quick_folder};
+use crate::kill::{Death, Process, quick_folder};
 
 /// Long enough that a client of a busy machine is not silent for it by accident.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ fn stall(process: &Process) {
 #[test]
 fn nobody_is_expired_for_what_the_server_has_slept() {
     let folder = quick_folder();
-    let process = Process::start(folder.path(), u64::MAX);
+    let process = Process::start(folder.path(), Death::NEVER);
     let address = process.address.expect("it lives");
     let with = |timeout| Client::greet_for(address, timeout).expect("a session");
     let mut talks = with(TIMEOUT);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sneck_server::log::{Folder, Log};
-use sneck_server::snapshot::Compactor;
+use sneck_server::snapshot::{Compactor, Pace};
 
 use crate::notes::{NOW, Notes, count, payload, small, start, write};
 use crate::simulated_disk::{Fault, Loss, Plan, SimulatedDisk};
@@ -30,7 +30,7 @@ fn live(disk: &SimulatedDisk) -> Done {
     let mut done = Done::default();
     let Ok(folder) = Folder::on_disk(Arc::new(disk.clone()), NOW) else { return done };
     let Ok((_, log)) = start(&folder, &small()) else { return done };
-    let compactor = Compactor::start::<Notes>(log.archive(), u64::MAX, |_| {}).unwrap();
+    let compactor = Compactor::start::<Notes>(log.archive(), Pace::ON_REQUEST, |_| {}).unwrap();
     while done.appended < ENTRIES {
         let more = if done.appended % 16 == 0 { 3 } else { 1 };
         for _ in 0..more {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sneck_server::log::{Folder, OpenError};
-use sneck_server::snapshot::Compactor;
+use sneck_server::snapshot::{Compactor, Pace};
 
 use crate::notes::{NOW, Notes, count, small, start, write};
 
@@ -20,7 +20,7 @@ fn child() {
     let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) else { return };
     let folder = Folder::open(&path, NOW).unwrap();
     let (notes, log) = start(&folder, &small()).unwrap();
-    let compactor = Compactor::start::<Notes>(log.archive(), u64::MAX, |_| {}).unwrap();
+    let compactor = Compactor::start::<Notes>(log.archive(), Pace::ON_REQUEST, |_| {}).unwrap();
     for number in notes.checked() + 1.. {
         write(&log, folder.floor(), number).unwrap();
         // To the parent at once, past what gathers the output of tests.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use sneck_server::log::{Folder, Log, LogOptions, OpenError, ReplayError};
-use sneck_server::snapshot::{Compactor, Image, NodeRecord, Replica, Restored, restore};
+use sneck_server::snapshot::{Compactor, Image, NodeRecord, Pace, Replica, Restored, restore};
 
 use crate::format::node;
 
@@ -72,7 +72,7 @@ fn compacted() -> (tempfile::TempDir, i64) {
     let path = tempfile::tempdir().unwrap();
     let folder = Folder::open(path.path(), SystemTime::now()).unwrap();
     let (first, log) = open(&folder);
-    let compactor = Compactor::start::<Counted>(log.archive(), u64::MAX, |_| {}).unwrap();
+    let compactor = Compactor::start::<Counted>(log.archive(), Pace::ON_REQUEST, |_| {}).unwrap();
     let nothing = compactor.compact_now().unwrap();
     assert_eq!((nothing.zxid, nothing.snapshot_bytes), (first, 0));
     for round in 1..=3 {
@@ -155,7 +155,7 @@ fn a_compaction_after_a_damaged_snapshot_mends_the_folder() {
     fs::write(path.path().join(&names[1]), b"").unwrap();
     let folder = Folder::open(path.path(), SystemTime::now()).unwrap();
     let (_, log) = open(&folder);
-    let compactor = Compactor::start::<Counted>(log.archive(), u64::MAX, |_| {}).unwrap();
+    let compactor = Compactor::start::<Counted>(log.archive(), Pace::ON_REQUEST, |_| {}).unwrap();
     assert_eq!(compactor.compact_now().unwrap().zxid, first + 95);
     let kept = [first + 60, first + 95].map(|zxid| format!("snapshot.{zxid:x}"));
     assert_eq!(snapshots(path.path()), kept);
@@ -167,9 +167,10 @@ fn a_long_log_is_compacted_unasked() {
     let folder = Folder::open(path.path(), SystemTime::now()).unwrap();
     let (_, log) = open(&folder);
     append(&log, 40);
+    let pace = Pace { log_bytes: 64 << 10, ..Pace::ON_REQUEST };
     let (told, outcomes) = std::sync::mpsc::channel();
     let report = move |outcome: &Result<_, _>| told.send(outcome.is_ok()).unwrap();
-    let _compactor = Compactor::start::<Counted>(log.archive(), 64 << 10, report).unwrap();
+    let _compactor = Compactor::start::<Counted>(log.archive(), pace, report).unwrap();
     let first = outcomes.recv_timeout(std::time::Duration::from_secs(60));
     assert_eq!(first, Ok(true));
     assert_eq!(snapshots(path.path()).len(), 1);
