@@ -6,18 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::core::contents::Contents;
 use crate::core::{ConnectionId, Core, Effects, Frame, Input, Now, Output, Peer};
 use crate::journal::Journal;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Overflow};
+use crate::refusals::{Limit, Refused};
 
 /// Messages that may wait for the core. Senders wait when it is full, and so do their clients.
 pub(crate) const INBOX_MAX: usize = 4_096;
 /// Messages that are taken before what they lead to is written down and sent. While the disk is
 /// busy the next such group fills, so this does not decide how many share a sync.
 const GROUP_MAX: usize = 1_024;
+/// Bytes of answers with which such a group is full: others wait for theirs until it is.
+const GROUP_BYTES_MAX: usize = 256 * 1_024;
 
 /// What can be said to the core's thread.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(crate) enum Message {
         outbox: Outbox,
     },
     Input(Input),
+    /// A long request, with its share of what long requests may take. The share ends once the core
+    /// has seen to it.
+    Long(Input, OwnedSemaphorePermit),
     /// More is durable than before.
     Durable,
     /// Answer when everything that was asked before is done and durable.
@@ -43,20 +49,26 @@ pub(crate) struct Engine {
     core: Core,
     journal: Journal,
     inbox: mpsc::Receiver<Message>,
-    outboxes: HashMap<ConnectionId, Outbox>,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// What must not be seen yet, in order of the zxids it waits for.
     pending: VecDeque<Pending>,
+    /// Bytes of answers since the last release.
+    group_bytes: usize,
     barriers: VecDeque<(i64, oneshot::Sender<()>)>,
     clock: Clock,
     /// Says to stop, also where the inbox is too full for the message.
     stop: Arc<AtomicBool>,
     /// Where it is told how many sessions there are.
     sessions: watch::Sender<usize>,
+    refused: Refused,
 }
 
 #[derive(Debug)]
 struct Pending {
-    output: Output,
+    zxid: i64,
+    frame: Frame,
+    /// Kept by what waits for it, so that the bytes of a connection count until they are gone.
+    outbox: Arc<Outbox>,
     asked_at_ms: u64,
 }
 
@@ -68,6 +80,7 @@ impl Engine {
         clock: Clock,
         stop: Arc<AtomicBool>,
         sessions: watch::Sender<usize>,
+        refused: Refused,
     ) -> Self {
         Self {
             core,
@@ -75,10 +88,12 @@ impl Engine {
             inbox,
             outboxes: HashMap::new(),
             pending: VecDeque::new(),
+            group_bytes: 0,
             barriers: VecDeque::new(),
             clock,
             stop,
             sessions,
+            refused,
         }
     }
 
@@ -92,7 +107,8 @@ impl Engine {
                 if !self.take(message) {
                     break 'life;
                 }
-                next = self.inbox.try_recv().ok();
+                let is_full = self.group_bytes > GROUP_BYTES_MAX;
+                next = if is_full { None } else { self.inbox.try_recv().ok() };
             }
             // The last one of a full group has been received already.
             if let Some(message) = next
@@ -122,10 +138,11 @@ impl Engine {
         }
         match message {
             Message::Attach { connection, peer, outbox } => {
-                self.outboxes.insert(connection, outbox);
+                self.outboxes.insert(connection, Arc::new(outbox));
                 self.input(Input::Opened { connection, peer });
             }
             Message::Input(input) => self.input(input),
+            Message::Long(input, _share) => self.input(input),
             Message::Durable => {}
             Message::Barrier(done) => self.barriers.push_back((self.core.zxid(), done)),
             Message::Pause(until_dropped) => {
@@ -147,28 +164,67 @@ impl Engine {
             let compactions = compactions.borrow();
             self.core.traffic.compactions = compactions.done;
             self.core.traffic.compactions_failed = compactions.failed;
+            self.core.traffic.refusals = self.refused.so_far();
         }
         let now = self.clock.now();
-        let Effects { outputs, txns } = self.core.handle(input, now);
+        let Effects { outputs, txns, refused, .. } = self.core.handle(input, now);
+        refused.into_iter().for_each(|limit| self.refused.note(limit));
         self.journal.add(&txns);
-        let asked_at_ms = now.mono_ms;
-        self.pending.extend(outputs.into_iter().map(|output| Pending { output, asked_at_ms }));
+        outputs.into_iter().for_each(|output| self.hold_back(output, now.mono_ms));
+    }
+
+    /// Keeps what must not be seen before it is durable.
+    fn hold_back(&mut self, Output { connection, zxid, frame }: Output, asked_at_ms: u64) {
+        // Who was hung up on hears no more.
+        let Some(outbox) = self.outboxes.get(&connection).map(Arc::clone) else { return };
+        let (bytes, overflow) = outbox.charge(&frame);
+        self.group_bytes += bytes;
+        self.pending.push_back(Pending { zxid, frame, outbox, asked_at_ms });
+        match overflow {
+            None => {}
+            Some(Overflow::Outbox) => {
+                self.refused.note(Limit::OutboxBytes);
+                self.cut(connection);
+            }
+            Some(Overflow::Backlog) => {
+                self.refused.note(Limit::BacklogBytes);
+                self.cut_longest();
+            }
+        }
+    }
+
+    /// Hangs up on the client for which most is waiting.
+    fn cut_longest(&mut self) {
+        let longest = self.outboxes.iter().max_by_key(|(id, outbox)| (outbox.bytes(), **id));
+        if let Some(connection) = longest.map(|(id, _)| *id) {
+            self.cut(connection);
+        }
+    }
+
+    /// Hangs up on a client that does not read what it asks for. What it has asked besides is not
+    /// answered any more, and what waits for it takes no memory from here on.
+    fn cut(&mut self, connection: ConnectionId) {
+        let Some(outbox) = self.outboxes.remove(&connection) else { return };
+        self.pending.retain(|pending| !Arc::ptr_eq(&pending.outbox, &outbox));
+        outbox.cut();
+        self.core.handle(Input::Closed { connection }, self.clock.now());
     }
 
     /// Sends what may be seen by now.
     fn release(&mut self) {
         let durable = self.journal.durable();
         let now_ms = self.clock.now().mono_ms;
-        while self.pending.front().is_some_and(|pending| pending.output.zxid <= durable) {
-            let Some(Pending { output, asked_at_ms }) = self.pending.pop_front() else { break };
-            if matches!(output.frame, Frame::Reply(..)) {
+        while self.pending.front().is_some_and(|pending| pending.zxid <= durable) {
+            let Some(Pending { frame, outbox, asked_at_ms, .. }) = self.pending.pop_front() else {
+                break;
+            };
+            if matches!(frame, Frame::Reply(..)) {
                 self.core.traffic.replied_after(now_ms.saturating_sub(asked_at_ms));
             }
-            let Some(outbox) = self.outboxes.get(&output.connection) else { continue };
-            if !outbox.push(output.frame) {
-                self.outboxes.remove(&output.connection);
-            }
+            // A client that is gone has its end told by the one who has served it.
+            outbox.push(frame);
         }
+        self.group_bytes = 0;
         while self.barriers.front().is_some_and(|(zxid, _)| *zxid <= durable) {
             if let Some((_, done)) = self.barriers.pop_front() {
                 // Whoever asked may have stopped caring.

@@ -28,6 +28,7 @@
 //! - The root does not count as one of the nodes below the empty path.
 //! - Text that is not UTF-8 is refused as a marshalling error, rather than mended.
 //! - Nodes with a time to live need no switch.
+//! - What would make it hold too much is refused: see [`Limits`].
 //! - There are no quotas, SASL, reconfiguration, admin server over HTTP, digests of the tree, or
 //!   read-only mode.
 
@@ -43,6 +44,7 @@ mod journal;
 mod limits;
 pub mod log;
 mod outbox;
+mod refusals;
 mod server;
 pub mod snapshot;
 mod start_error;
@@ -56,6 +58,7 @@ pub use crate::core::words::Word;
 pub use crate::departure::Departure;
 pub use crate::limits::Limits;
 pub use crate::log::Durability;
+pub use crate::refusals::{Limit, Refusals};
 pub use crate::server::{Builder, InProcess, Paused, Remains, Running, Server};
 pub use crate::start_error::StartError;
 #[cfg(feature = "tls")]

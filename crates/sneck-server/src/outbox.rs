@@ -28,16 +28,31 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Flow {
     requests: AtomicUsize,
+    /// Of frames that were made for the connection and are not written yet.
     bytes: AtomicUsize,
     requests_max: usize,
     bytes_max: usize,
     closing: AtomicBool,
     broken: AtomicBool,
     changed: Notify,
+    backlog: Arc<Backlog>,
+}
+
+/// What waits to be read by all clients together.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Backlog {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { bytes: AtomicUsize::new(0), bytes_max: limits.backlog_bytes_max }
+    }
 }
 
 /// An outbox with both its ends. The channel has no bound of its own: the bytes in it have one.
-pub(crate) fn outbox(limits: &Limits) -> (Outbox, Outgoing, Arc<Flow>) {
+pub(crate) fn outbox(limits: &Limits, backlog: &Arc<Backlog>) -> (Outbox, Outgoing, Arc<Flow>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let flow = Arc::new(Flow {
         requests: AtomicUsize::new(0),
@@ -47,28 +62,68 @@ pub(crate) fn outbox(limits: &Limits) -> (Outbox, Outgoing, Arc<Flow>) {
         closing: AtomicBool::new(false),
         broken: AtomicBool::new(false),
         changed: Notify::new(),
+        backlog: Arc::clone(backlog),
     });
     let outbox = Outbox { frames: sender, flow: Arc::clone(&flow) };
     let outgoing = Outgoing { frames: receiver, flow: Arc::clone(&flow) };
     (outbox, outgoing, flow)
 }
 
+/// Which bound a frame would go beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overflow {
+    /// That of the connection itself.
+    Outbox,
+    /// That of all connections together.
+    Backlog,
+}
+
 impl Outbox {
-    /// Adds a frame. Says whether the connection is still worth having one: not after a frame that
-    /// closes it, nor if its client does not read what it asks for.
+    /// Counts a frame that was made, long before it may be sent: while it waits for the disk it takes
+    /// just as much memory. Gives the bytes it counts for, and the bound that it goes beyond.
+    pub(crate) fn charge(&self, frame: &Frame) -> (usize, Option<Overflow>) {
+        let weight = weight(frame);
+        let bytes = self.flow.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
+        let backlog = &self.flow.backlog;
+        let all = backlog.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
+        let overflow = if bytes > self.flow.bytes_max && *frame != Frame::Close {
+            Some(Overflow::Outbox)
+        } else if all > backlog.bytes_max {
+            Some(Overflow::Backlog)
+        } else {
+            None
+        };
+        (weight, overflow)
+    }
+
+    /// Adds a frame that was counted. Says whether the connection is still worth having one: not after
+    /// a frame that closes it.
     pub(crate) fn push(&self, frame: Frame) -> bool {
         let is_last = frame == Frame::Close;
-        let weight = weight(&frame);
-        let bytes = self.flow.bytes.fetch_add(weight, Ordering::Relaxed) + weight;
-        if bytes > self.flow.bytes_max && !is_last {
-            self.flow.raise(&self.flow.broken);
-            return false;
-        }
         let taken = self.frames.send(frame).is_ok();
         if is_last {
             self.flow.raise(&self.flow.closing);
         }
         taken && !is_last
+    }
+
+    /// Bytes that wait for this client.
+    pub(crate) fn bytes(&self) -> usize {
+        self.flow.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection without another word, because its client does not read what it asks for.
+    /// What waits for it counts no longer.
+    pub(crate) fn cut(&self) {
+        let bytes = self.flow.bytes.swap(0, Ordering::Relaxed);
+        self.flow.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.flow.raise(&self.flow.broken);
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.backlog.bytes.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -103,7 +158,11 @@ impl Outgoing {
     /// Notes that frames are written.
     pub(crate) fn written(&self, sent: &Sent) {
         self.flow.requests.fetch_sub(sent.requests, Ordering::Relaxed);
-        self.flow.bytes.fetch_sub(sent.weight, Ordering::Relaxed);
+        let less = |bytes: usize| bytes.checked_sub(sent.weight);
+        // After a cut nothing is left to be taken off.
+        if self.flow.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            self.flow.backlog.bytes.fetch_sub(sent.weight, Ordering::Relaxed);
+        }
         self.flow.changed.notify_waiters();
     }
 }
@@ -198,6 +257,9 @@ fn weight(frame: &Frame) -> usize {
                 Reply::GetAcl { acl, .. } => {
                     acl.iter().map(|entry| OVERHEAD + entry.id.id.len()).sum()
                 }
+                Reply::WhoAmI(ids) => {
+                    ids.iter().map(|id| OVERHEAD + id.scheme.len() + id.user.len()).sum()
+                }
                 Reply::Create { path } | Reply::Sync { path } => path.len(),
                 _ => Stat::WIRE_BYTES,
             },
@@ -214,23 +276,30 @@ mod tests {
     }
 
     fn limits() -> Limits {
-        Limits { outbox_bytes_max: 1_000, ..Limits::default() }
+        Limits { outbox_bytes_max: 1_000, backlog_bytes_max: 1_500, ..Limits::default() }
+    }
+
+    fn one() -> (Outbox, Outgoing, Arc<Flow>) {
+        outbox(&limits(), &Arc::new(Backlog::new(&limits())))
     }
 
     #[tokio::test]
     async fn who_does_not_read_is_cut_off() {
-        let (outbox, _outgoing, flow) = outbox(&limits());
-        assert!(outbox.push(text(500)));
-        assert!(!outbox.push(text(500)));
+        let (outbox, _outgoing, flow) = one();
+        let first = text(500);
+        assert!(outbox.charge(&first).1.is_none() && outbox.push(first));
+        assert_eq!(outbox.charge(&text(500)).1, Some(Overflow::Outbox));
+        outbox.cut();
         flow.broken().await;
     }
 
     #[tokio::test]
     async fn what_is_written_makes_room() {
-        let (outbox, mut outgoing, flow) = outbox(&limits());
+        let (outbox, mut outgoing, flow) = one();
         for _ in 0..100 {
             flow.room().await;
-            assert!(outbox.push(text(500)));
+            let frame = text(500);
+            assert!(outbox.charge(&frame).1.is_none() && outbox.push(frame));
             let mut out = BytesMut::new();
             let sent = outgoing.next(&mut out, 1).await.unwrap();
             assert_eq!(out.len(), 500);
@@ -239,8 +308,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_for_all_together_is_bounded_and_given_back() {
+        let backlog = Arc::new(Backlog::new(&limits()));
+        let (first, mut outgoing, _) = outbox(&limits(), &backlog);
+        let (second, _, _) = outbox(&limits(), &backlog);
+        let frame = text(600);
+        assert!(first.charge(&frame).1.is_none() && first.push(frame));
+        assert_eq!(second.charge(&text(600)), (728, None));
+        assert_eq!(second.charge(&text(0)).1, Some(Overflow::Backlog));
+        second.cut();
+        assert_eq!((second.bytes(), backlog.bytes.load(Ordering::Relaxed)), (0, 728));
+        // What was on its way when the connection was cut is not taken off twice.
+        let mut out = BytesMut::new();
+        let sent = outgoing.next(&mut out, 1).await.unwrap();
+        first.cut();
+        outgoing.written(&sent);
+        assert_eq!(backlog.bytes.load(Ordering::Relaxed), 0);
+        let (third, outgoing, flow) = outbox(&limits(), &backlog);
+        assert_eq!(third.charge(&text(600)).1, None);
+        drop((third, outgoing, flow));
+        assert_eq!(backlog.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
     async fn the_last_frame_ends_it() {
-        let (outbox, mut outgoing, flow) = outbox(&limits());
+        let (outbox, mut outgoing, flow) = one();
         assert!(outbox.push(text(5)));
         assert!(!outbox.push(Frame::Close));
         flow.closing().await;

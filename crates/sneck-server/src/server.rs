@@ -26,6 +26,7 @@ use crate::front::{Door, Socket, Transport, listen_tcp, listen_unix};
 use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
 use crate::log::{Durability, Folder, LogOptions, floor_at};
+use crate::refusals::Refusals;
 use crate::snapshot::{Compactor, Pace, restore};
 use crate::start_error::StartError;
 
@@ -261,7 +262,9 @@ impl Builder {
         let stop = Arc::new(AtomicBool::new(false));
         let (count, sessions) = watch::channel(core.session_count());
         let compactions = journal.compactions();
-        let engine = Engine::new(core, journal, inbox, clock, Arc::clone(&stop), count);
+        let door = Door::new(sender, self.limits.clone(), Arc::clone(&stop));
+        let refused = door.refused().clone();
+        let engine = Engine::new(core, journal, inbox, clock, stop, count, refused);
         let (ended, end) = watch::channel(None);
         let run = move || {
             let result = engine.run();
@@ -271,7 +274,6 @@ impl Builder {
         let thread = std::thread::Builder::new().name("sneck-core".into()).spawn(run);
         let thread = thread.map_err(StartError::Thread)?;
         let transport = self.transport();
-        let door = Door::new(sender, self.limits, stop);
 
         let mut tasks = Vec::new();
         for (listener, _) in listeners {
@@ -377,6 +379,16 @@ impl Running {
             Ok(now) => now.clone(),
             Err(_) => pending().await,
         }
+    }
+
+    /// What was refused so far because there was too much of it.
+    pub fn refusals(&self) -> Refusals {
+        self.door.refused().so_far()
+    }
+
+    /// Waits until more was refused than `known`, and says what. Nothing is lost if this is dropped.
+    pub async fn refusals_after(&self, known: &Refusals) -> Refusals {
+        self.door.refused().after(known).await
     }
 
     /// Waits until there has been no session for this long, and none is.

@@ -4,6 +4,7 @@ use crate::args::ServeArgs;
 use crate::background::Log;
 use crate::exit;
 use crate::failure::{Failure, told};
+use crate::news::{tell_of_compactions, tell_of_refusals};
 use crate::printer::Printer;
 use crate::signals::Signals;
 use crate::wait::interrupted;
@@ -11,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use sneck::local::Local;
 use sneck_server::log::OpenError;
-use sneck_server::{Builder, Compactions, Running, Server, StartError};
+use sneck_server::{Builder, Running, Server, StartError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -92,14 +93,6 @@ async fn serve_on(
             None => std::future::pending().await,
         }
     };
-    let compactions = async {
-        let mut known = Compactions::default();
-        loop {
-            let now = server.compactions_after(&known).await;
-            tell_of_compaction(&known, &now, log.as_ref(), printer);
-            known = now;
-        }
-    };
     tokio::select! {
         biased;
         why = server.failed() => Err(match server.has_panicked() {
@@ -114,38 +107,8 @@ async fn serve_on(
             note("stopping, as there are no sessions");
             Ok(())
         }
-        never = compactions => never,
-    }
-}
-
-/// Says that the log only grows, each time its compaction has failed, and that it is over. As long as
-/// everything goes well there is nothing to say.
-fn tell_of_compaction(
-    before: &Compactions,
-    now: &Compactions,
-    log: Option<&Log>,
-    printer: &Printer,
-) {
-    match (&now.failing, &before.failing) {
-        (Some(why), _) => {
-            let megabytes = now.log_bytes >> 20;
-            let text = format!("the log, of {megabytes} MiB, cannot be compacted: {why}");
-            match log {
-                Some(log) => log.note(&text),
-                None => printer.warn(
-                    &text,
-                    "nothing is lost, and it is tried again once the log has grown; see to the disk",
-                ),
-            }
-        }
-        (None, Some(_)) => {
-            let text = "the log is compacted again";
-            match log {
-                Some(log) => log.note(text),
-                None => printer.say(text),
-            }
-        }
-        (None, None) => {}
+        never = tell_of_compactions(server, log.as_ref(), printer) => never,
+        never = tell_of_refusals(server, log.as_ref(), printer) => never,
     }
 }
 

@@ -46,11 +46,14 @@ pub(crate) fn allows(list: &[Acl], wanted: Permissions, ids: &[Id]) -> bool {
 /// place of `auth`.
 ///
 /// # Errors
-/// [`ErrorCode::INVALID_ACL`] for a list that is empty or has an entry that can match nobody.
-pub(crate) fn settle(list: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
-    let mut settled = Vec::with_capacity(list.len());
+/// [`Unsettled`].
+pub(crate) fn settle(list: &[Acl], ids: &[Id], entries_max: usize) -> Result<Vec<Acl>, Unsettled> {
+    let mut settled = Vec::with_capacity(list.len().min(entries_max));
     let mut seen = HashSet::new();
     for entry in list.iter().filter(|entry| seen.insert(*entry)) {
+        if settled.len() >= entries_max {
+            return Err(Unsettled::TooLong);
+        }
         match entry.id.scheme.as_str() {
             "world" if is_anyone(&entry.id) => settled.push(entry.clone()),
             // Where somebody is does not say who: `auth` stands for what was proven.
@@ -59,18 +62,34 @@ pub(crate) fn settle(list: &[Acl], ids: &[Id]) -> Result<Vec<Acl>, ErrorCode> {
                 let before = settled.len();
                 settled.extend(proven.map(|id| Acl::new(entry.permissions, id.clone())));
                 if settled.len() == before {
-                    return Err(ErrorCode::INVALID_ACL);
+                    return Err(Unsettled::Invalid);
                 }
             }
             DIGEST if is_digest(&entry.id.id) => settled.push(entry.clone()),
             IP if IpRange::parse(&entry.id.id).is_some() => settled.push(entry.clone()),
-            _ => return Err(ErrorCode::INVALID_ACL),
+            _ => return Err(Unsettled::Invalid),
         }
     }
-    match settled.is_empty() {
-        true => Err(ErrorCode::INVALID_ACL),
-        false => Ok(settled),
+    match settled.len() {
+        0 => Err(Unsettled::Invalid),
+        // One `auth` may stand for several.
+        length if length > entries_max => Err(Unsettled::TooLong),
+        _ => Ok(settled),
     }
+}
+
+/// Why a list cannot be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsettled {
+    /// It is empty, or has an entry that can match nobody.
+    Invalid,
+    /// It has more entries than a list may have.
+    TooLong,
+}
+
+/// About how many bytes a list takes.
+pub(crate) fn weight(list: &[Acl]) -> usize {
+    list.iter().map(|entry| size_of::<Acl>() + entry.id.scheme.len() + entry.id.id.len()).sum()
 }
 
 /// The list for those who may see it but not change it: without the hashes of passwords.
@@ -215,9 +234,18 @@ mod tests {
             (&[Acl::open(), Acl::open()].concat(), &me, Some(&Acl::open())),
         ];
         for (list, ids, expected) in cases {
-            let expected = expected.map(<[Acl]>::to_vec).ok_or(ErrorCode::INVALID_ACL);
-            assert_eq!(settle(list, ids), expected, "{list:?}");
+            let expected = expected.map(<[Acl]>::to_vec).ok_or(Unsettled::Invalid);
+            assert_eq!(settle(list, ids, 2), expected, "{list:?}");
         }
+    }
+
+    #[test]
+    fn what_auth_stands_for_counts_for_the_length_of_a_list() {
+        let ids: Vec<_> = (0..3).map(|n| Id::new("digest", format!("user{n}:hash"))).collect();
+        let list = [acl(Permissions::ALL, "auth", ""), acl(Permissions::READ, "auth", "")];
+        assert_eq!(settle(&list, &ids, 6).map(|settled| settled.len()), Ok(6));
+        assert_eq!(settle(&list, &ids, 5), Err(Unsettled::TooLong));
+        assert_eq!(settle(&list, &ids, 2), Err(Unsettled::TooLong));
     }
 
     #[test]

@@ -5,6 +5,9 @@ use sneck_wire::{
     Secret,
 };
 
+use crate::limits::Limits;
+use crate::refusals::Limit;
+
 use super::access;
 use super::change::{Deed, Txn};
 use super::password::{is_right, password};
@@ -74,6 +77,7 @@ impl Core {
 
     fn open_session(&mut self, timeout_ms: i32, now: Now, effects: &mut Effects) -> Option<i64> {
         if self.sessions.len() >= self.settings.limits.sessions_max {
+            self.refused.borrow_mut().push(Limit::Sessions);
             return None;
         }
         let id = self.sessions.next_id(now.wall_ms);
@@ -117,14 +121,18 @@ impl Core {
         let super_digest = self.settings.super_digest.as_deref();
         let proven =
             access::authenticate(scheme, credential, connection.peer.address(), super_digest);
+        let limits = &self.settings.limits;
         let mut accepted = proven.is_some();
         for new in proven.unwrap_or_default() {
             if connection.ids.contains(&new) {
                 continue;
             }
-            accepted &= connection.ids.len() < self.settings.limits.identities_max;
-            if accepted {
-                connection.ids.push(new);
+            match room_for_identity(&connection.ids, &new, limits) {
+                Ok(()) => connection.ids.push(new),
+                Err(limit) => {
+                    self.refused.borrow_mut().push(limit);
+                    accepted = false;
+                }
             }
         }
         let error = if accepted { ErrorCode::OK } else { ErrorCode::AUTH_FAILED };
@@ -198,5 +206,16 @@ impl Core {
     /// Who a connection is.
     pub(super) fn ids(&self, id: ConnectionId) -> &[Id] {
         self.connections.get(&id).map_or(&[], |connection| &connection.ids)
+    }
+}
+
+fn room_for_identity(known: &[Id], new: &Id, limits: &Limits) -> Result<(), Limit> {
+    let length = |id: &Id| id.scheme.len() + id.id.len();
+    if known.len() >= limits.identities_max {
+        return Err(Limit::Identities);
+    }
+    match known.iter().map(length).sum::<usize>() + length(new) <= limits.identity_bytes_max {
+        true => Ok(()),
+        false => Err(Limit::IdentityBytes),
     }
 }

@@ -36,6 +36,7 @@ mod operations;
 pub(crate) use processes::ProcessId;
 pub(crate) use reaper::Schedule;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -45,6 +46,7 @@ use sneck_wire::{
 };
 
 use crate::limits::Limits;
+use crate::refusals::Limit;
 use change::{Deed, Txn};
 use connection::Connection;
 use contents::{Contents, last_changes_of};
@@ -173,6 +175,10 @@ pub(crate) struct Output {
 pub(crate) struct Effects {
     pub(crate) outputs: Vec<Output>,
     pub(crate) txns: Vec<Txn>,
+    /// The limits at which something was refused.
+    pub(crate) refused: Vec<Limit>,
+    /// Bytes of the events among the outputs.
+    event_bytes: usize,
 }
 
 /// What the core goes by.
@@ -198,6 +204,9 @@ pub(crate) struct Core {
     zxid: i64,
     ticked_at_ms: Option<u64>,
     reaped_at_ms: Option<u64>,
+    /// The limits at which the present input was refused. It can be added to while the core is only
+    /// looked at, which is when requests are checked.
+    refused: RefCell<Vec<Limit>>,
     pub(crate) traffic: words::Traffic,
 }
 
@@ -217,6 +226,7 @@ impl Core {
             zxid: contents.zxid,
             ticked_at_ms: None,
             reaped_at_ms: None,
+            refused: RefCell::default(),
             traffic: words::Traffic::default(),
         }
     }
@@ -272,7 +282,14 @@ impl Core {
                 all.into_iter().for_each(|connection| self.hang_up(connection, &mut effects));
             }
         }
+        effects.refused = self.refused.take();
         effects
+    }
+
+    /// Notes that something is refused at a limit, and gives the error that says so.
+    fn refuse_at(&self, limit: Limit, error: ErrorCode) -> ErrorCode {
+        self.refused.borrow_mut().push(limit);
+        error
     }
 
     fn request(

@@ -2,6 +2,8 @@
 
 use sneck_wire::{ClientInfo, ErrorCode, MultiResult, Permissions, ReadOp, Reply, Request};
 
+use crate::refusals::Limit;
+
 use super::node::{Node, wire_count};
 use super::watches::Watched;
 use super::{ConnectionId, Core, access};
@@ -23,13 +25,13 @@ impl Core {
                 Ok(reply)
             }
             Request::GetChildren { path, watch } => {
-                let children = names(self.readable(id, path)?);
+                let children = self.room_for_reply().names(self.readable(id, path)?)?;
                 self.watch(id, Watched::List, path, *watch)?;
                 Ok(Reply::GetChildren(children))
             }
             Request::GetChildren2 { path, watch } => {
                 let node = self.readable(id, path)?;
-                let (children, stat) = (names(node), node.stat());
+                let (children, stat) = (self.room_for_reply().names(node)?, node.stat());
                 self.watch(id, Watched::List, path, *watch)?;
                 Ok(Reply::GetChildren2 { children, stat })
             }
@@ -40,7 +42,7 @@ impl Core {
                 let of_all = matches!(prefix.trim(), "" | "/");
                 let paths = self.tree.owned_by(session);
                 let chosen = paths.filter(|path| of_all || path.starts_with(prefix.as_str()));
-                Ok(Reply::GetEphemerals(chosen.map(str::to_owned).collect()))
+                Ok(Reply::GetEphemerals(self.room_for_reply().texts(chosen)?))
             }
             Request::GetAllChildrenNumber { path } => {
                 self.readable(id, path)?;
@@ -88,15 +90,22 @@ impl Core {
     }
 
     fn multi_read(&self, id: ConnectionId, ops: &[ReadOp]) -> Vec<MultiResult> {
-        let answer = |op: &ReadOp| match op {
+        let mut room = self.room_for_reply();
+        let mut answer = |op: &ReadOp| match op {
             ReadOp::GetChildren { path } => {
-                self.readable(id, path).map(|node| MultiResult::Children(names(node)))
+                Ok(MultiResult::Children(room.names(self.readable(id, path)?)?))
             }
-            ReadOp::GetData { path } => self
-                .readable(id, path)
-                .map(|node| MultiResult::Data { data: node.data.clone(), stat: node.stat() }),
+            ReadOp::GetData { path } => {
+                let node = self.readable(id, path)?;
+                room.take(node.data.as_ref().map_or(0, bytes::Bytes::len))?;
+                Ok(MultiResult::Data { data: node.data.clone(), stat: node.stat() })
+            }
         };
         ops.iter().map(|op| answer(op).unwrap_or_else(MultiResult::Error)).collect()
+    }
+
+    fn room_for_reply(&self) -> ReplyRoom<'_> {
+        ReplyRoom { core: self, bytes: self.settings.limits.reply_bytes_max, is_full: false }
     }
 
     /// The node, if there is one and the connection may read it.
@@ -107,6 +116,48 @@ impl Core {
     }
 }
 
-fn names(node: &Node) -> Vec<String> {
-    node.children.iter().map(|name| String::from(&**name)).collect()
+/// What there is room for in a reply whose length is not bounded by that of its request.
+struct ReplyRoom<'a> {
+    core: &'a Core,
+    bytes: usize,
+    is_full: bool,
 }
+
+impl ReplyRoom<'_> {
+    /// Takes so much of it. Once something did not fit, nothing more does: to look at it would be all
+    /// that is left to ask for.
+    fn take(&mut self, bytes: usize) -> Result<(), ErrorCode> {
+        if !self.is_full && bytes <= self.bytes {
+            self.bytes -= bytes;
+            return Ok(());
+        }
+        if !self.is_full {
+            self.is_full = true;
+            self.core.refuse_at(Limit::ReplyBytes, ErrorCode::MARSHALLING_ERROR);
+        }
+        Err(ErrorCode::MARSHALLING_ERROR)
+    }
+
+    fn names(&mut self, node: &Node) -> Result<Vec<String>, ErrorCode> {
+        // There is no name of no length. Without this, each refusal would be a walk over all of them.
+        if node.children.len().saturating_mul(TEXT_BYTES + 1) > self.bytes {
+            self.take(usize::MAX)?;
+        }
+        self.texts(node.children.iter().map(|name| &**name))
+    }
+
+    fn texts<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<String>, ErrorCode> {
+        let mut taken = Vec::new();
+        for text in texts {
+            self.take(TEXT_BYTES + text.len())?;
+            taken.push(text.to_owned());
+        }
+        Ok(taken)
+    }
+}
+
+/// What a text takes on the wire besides itself: its length.
+const TEXT_BYTES: usize = 4;

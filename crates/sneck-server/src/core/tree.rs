@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use sneck_wire::Acl;
 
-use super::access::AccessList;
+use super::access::{self, AccessList};
 use super::change::Change;
 use super::node::{At, Node, Owner, next_version};
 
@@ -92,7 +92,7 @@ impl Tree {
         self.nodes.len()
     }
 
-    /// About how many bytes paths and data take.
+    /// About how many bytes paths, data and access lists take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -105,6 +105,11 @@ impl Tree {
     /// The nodes of one session, in order of their paths.
     pub(crate) fn owned_by(&self, session: i64) -> impl Iterator<Item = &str> {
         self.owned.get(&session).into_iter().flatten().map(|path| &**path)
+    }
+
+    /// How many nodes belong to a session.
+    pub(crate) fn count_owned_by(&self, session: i64) -> usize {
+        self.owned.get(&session).map_or(0, BTreeSet::len)
     }
 
     /// The nodes that do not live until they are deleted, nor as long as a session.
@@ -292,8 +297,10 @@ fn join(parent: &str, name: &str) -> String {
 /// What a node counts for in [`Tree::bytes`].
 fn weight(path: &str, node: &Node) -> usize {
     // A path is there twice, as a key and in its parent's list. The rest is about what the
-    // structures themselves take.
-    2 * path.len() + node.data.as_ref().map_or(0, bytes::Bytes::len) + size_of::<Node>()
+    // structures themselves take. A list is counted with each of its nodes, as any of them may be the
+    // last that has it.
+    let data = node.data.as_ref().map_or(0, bytes::Bytes::len);
+    2 * path.len() + data + access::weight(&node.acl) + size_of::<Node>()
 }
 
 /// Access lists, of which there are few kinds on many nodes.

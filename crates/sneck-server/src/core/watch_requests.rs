@@ -4,12 +4,14 @@ use sneck_wire::{
     AddWatchMode, ErrorCode, EventKind, Permissions, Reply, WatchedEvent, WatcherKind,
 };
 
+use crate::refusals::Limit;
+
 use super::access::{self, AccessList};
 use super::change::Change;
 use super::node::At;
 use super::tree::{Undo, key, parent_of};
 use super::watches::Watched;
-use super::{ConnectionId, Core, Effects, Frame};
+use super::{ConnectionId, Core, Effects, Frame, Output};
 
 /// Watches that a client wants to have again after a reconnect.
 #[derive(Debug, Default)]
@@ -32,9 +34,9 @@ impl Again {
         Self { zxid, data, exist, child, ..Self::default() }
     }
 
-    fn len(&self) -> usize {
+    fn paths(&self) -> impl Iterator<Item = &String> {
         let lists = [&self.data, &self.exist, &self.child, &self.persistent, &self.recursive];
-        lists.iter().map(|list| list.len()).sum()
+        lists.into_iter().flatten()
     }
 }
 
@@ -62,7 +64,7 @@ impl Core {
         wanted: bool,
     ) -> Result<(), ErrorCode> {
         if wanted {
-            self.room_for_watches(id, 1)?;
+            self.room_for_watches(id, 1, path.len())?;
             self.watches.watch(id, what, path);
         }
         Ok(())
@@ -74,7 +76,7 @@ impl Core {
         path: &str,
         mode: AddWatchMode,
     ) -> Result<Reply, ErrorCode> {
-        self.room_for_watches(id, 2)?;
+        self.room_for_watches(id, 2, 2 * path.len())?;
         self.watches.watch_for_good(id, path, mode);
         Ok(Reply::AddWatch)
     }
@@ -111,7 +113,9 @@ impl Core {
         again: &Again,
         effects: &mut Effects,
     ) -> Result<(), ErrorCode> {
-        self.room_for_watches(id, 2 * again.len())?;
+        // A persistent watch takes two entries.
+        let bytes: usize = again.paths().map(String::len).sum();
+        self.room_for_watches(id, 2 * again.paths().count(), 2 * bytes)?;
         for path in &again.data {
             match self.tree.get(path).map(|node| node.mzxid > again.zxid) {
                 None => self.catch_up(id, EventKind::Deleted, path, effects),
@@ -193,17 +197,40 @@ impl Core {
         effects: &mut Effects,
     ) {
         for id in told {
-            if access::allows(acl, Permissions::READ, self.ids(id)) {
-                let event = WatchedEvent::new(kind, path);
-                self.send(id, Frame::Event { zxid: at.zxid, event }, effects);
+            if !access::allows(acl, Permissions::READ, self.ids(id)) {
+                continue;
             }
+            // One change of many nodes, each of which many watch, must not make more events than can
+            // wait to be read. Who misses one for that is hung up on, and asks anew.
+            effects.event_bytes += path.len() + size_of::<Output>();
+            if effects.event_bytes > self.settings.limits.backlog_bytes_max {
+                self.refused.borrow_mut().push(Limit::BacklogBytes);
+                self.hang_up(id, effects);
+                continue;
+            }
+            let event = WatchedEvent::new(kind, path);
+            self.send(id, Frame::Event { zxid: at.zxid, event }, effects);
         }
     }
 
-    fn room_for_watches(&self, id: ConnectionId, more: usize) -> Result<(), ErrorCode> {
-        let limits = &self.settings.limits;
-        let fits = self.watches.len() + more <= limits.watches_max
-            && self.watches.len_of(id) + more <= limits.watches_per_connection_max;
-        if fits { Ok(()) } else { Err(ErrorCode::THROTTLED) }
+    fn room_for_watches(
+        &self,
+        id: ConnectionId,
+        more: usize,
+        bytes: usize,
+    ) -> Result<(), ErrorCode> {
+        let (limits, watches) = (&self.settings.limits, &self.watches);
+        let limit = if watches.len() + more > limits.watches_max {
+            Limit::Watches
+        } else if watches.len_of(id) + more > limits.watches_per_connection_max {
+            Limit::WatchesPerConnection
+        } else if watches.bytes() + bytes > limits.watch_bytes_max {
+            Limit::WatchBytes
+        } else if watches.bytes_of(id) + bytes > limits.watch_bytes_per_connection_max {
+            Limit::WatchBytesPerConnection
+        } else {
+            return Ok(());
+        };
+        Err(self.refuse_at(limit, ErrorCode::THROTTLED))
     }
 }

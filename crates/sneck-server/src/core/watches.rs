@@ -157,7 +157,19 @@ impl Watches {
 
     /// How many watches one connection has.
     pub(crate) fn len_of(&self, connection: ConnectionId) -> usize {
-        let of = |table: &Table| table.by_connection.get(&connection).map_or(0, BTreeSet::len);
+        let of =
+            |table: &Table| table.by_connection.get(&connection).map_or(0, |it| it.paths.len());
+        of(&self.nodes) + of(&self.lists)
+    }
+
+    /// How long the paths are that are watched, each as often as it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.nodes.bytes + self.lists.bytes
+    }
+
+    /// How long the paths are that one connection watches.
+    pub(crate) fn bytes_of(&self, connection: ConnectionId) -> usize {
+        let of = |table: &Table| table.by_connection.get(&connection).map_or(0, |it| it.bytes);
         of(&self.nodes) + of(&self.lists)
     }
 
@@ -173,7 +185,7 @@ impl Watches {
         let tables = [&self.nodes, &self.lists];
         tables.into_iter().flat_map(|table| {
             let pairs = table.by_connection.iter();
-            pairs.flat_map(|(connection, paths)| paths.iter().map(|path| (*connection, &**path)))
+            pairs.flat_map(|(connection, it)| it.paths.iter().map(|path| (*connection, &**path)))
         })
     }
 }
@@ -181,9 +193,17 @@ impl Watches {
 #[derive(Debug, Default)]
 struct Table {
     by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>>,
-    by_connection: BTreeMap<ConnectionId, BTreeSet<Arc<str>>>,
+    by_connection: BTreeMap<ConnectionId, Watching>,
     len: usize,
+    bytes: usize,
     recursive: Prefixes,
+}
+
+/// What one connection watches.
+#[derive(Debug, Default)]
+struct Watching {
+    paths: BTreeSet<Arc<str>>,
+    bytes: usize,
 }
 
 /// Which paths have recursive watches: a sieve for the ancestors of a path, all of which have to be
@@ -255,7 +275,10 @@ impl Table {
         let entry = self.by_path.entry(Arc::clone(&path)).or_default().entry(connection);
         let before = *entry.or_insert_with(|| {
             self.len += 1;
-            self.by_connection.entry(connection).or_default().insert(Arc::clone(&path));
+            self.bytes += path.len();
+            let watching = self.by_connection.entry(connection).or_default();
+            watching.paths.insert(Arc::clone(&path));
+            watching.bytes += path.len();
             Modes(0)
         });
         self.set(connection, &path, before, Modes(before.0 | modes.0));
@@ -306,7 +329,8 @@ impl Table {
     }
 
     fn forget(&mut self, connection: ConnectionId) {
-        for path in self.by_connection.get(&connection).cloned().unwrap_or_default() {
+        // Taken out first, or each path would be looked for there just to go.
+        for path in self.by_connection.remove(&connection).unwrap_or_default().paths {
             self.remove(connection, &path, Modes::ALL);
         }
     }
@@ -328,9 +352,11 @@ impl Table {
             self.by_path.remove(path);
         }
         self.len -= 1;
-        if let Some(paths) = self.by_connection.get_mut(&connection) {
-            paths.remove(path);
-            if paths.is_empty() {
+        self.bytes -= path.len();
+        if let Some(watching) = self.by_connection.get_mut(&connection) {
+            watching.paths.remove(path);
+            watching.bytes -= path.len();
+            if watching.paths.is_empty() {
                 self.by_connection.remove(&connection);
             }
         }
@@ -449,9 +475,10 @@ mod tests {
         watches.watch(A, Watched::List, "/b");
         watches.watch_for_good(A, "/c", AddWatchMode::PersistentRecursive);
         watches.watch(B, Watched::Node, "/a");
-        assert_eq!((watches.len_of(A), watches.spread()), (3, (2, 3)));
+        assert_eq!((watches.len_of(A), watches.bytes_of(A)), (3, 6));
+        assert_eq!((watches.bytes(), watches.spread()), (8, (2, 3)));
         watches.forget(A);
-        assert_eq!((watches.len(), watches.len_of(A)), (1, 0));
-        assert!(watches.nodes.recursive.counts.is_empty());
+        assert_eq!((watches.len(), watches.len_of(A), watches.bytes_of(A)), (1, 0, 0));
+        assert_eq!((watches.bytes(), watches.nodes.recursive.counts.len()), (2, 0));
     }
 }

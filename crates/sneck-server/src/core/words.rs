@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{ConnectionId, Core, Peer};
+use crate::refusals::{Limit, Refusals};
 
 /// The version announced. Clients and tools draw conclusions from the first three numbers.
 pub(crate) const VERSION: &str =
@@ -99,6 +100,7 @@ pub(crate) struct Traffic {
     /// Compactions that have succeeded, and that have failed.
     pub(crate) compactions: u64,
     pub(crate) compactions_failed: u64,
+    pub(crate) refusals: Refusals,
     latency_ms_max: u64,
     latency_ms_sum: u64,
     latency_count: u64,
@@ -189,7 +191,10 @@ impl Core {
             ("zk_sneck_compactions", traffic.compactions.to_string()),
             ("zk_sneck_compactions_failed", traffic.compactions_failed.to_string()),
         ];
-        figures.iter().try_for_each(|(name, value)| writeln!(out, "{name}\t{value}"))
+        figures.iter().try_for_each(|(name, value)| writeln!(out, "{name}\t{value}"))?;
+        Limit::ALL.iter().try_for_each(|limit| {
+            writeln!(out, "zk_sneck_refused_at_{limit}\t{}", traffic.refusals.at(*limit))
+        })
     }
 
     fn write_settings(&self, out: &mut String) -> std::fmt::Result {

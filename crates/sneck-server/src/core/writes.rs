@@ -7,10 +7,13 @@ use sneck_wire::{
     path,
 };
 
+use crate::refusals::Limit;
+
+use super::access::{self, Unsettled};
 use super::change::{Change, Deed, Txn};
 use super::node::{At, Node, Owner};
 use super::tree::{Tree, Undo, parent_of};
-use super::{ConnectionId, Core, Effects, Now, access};
+use super::{ConnectionId, Core, Effects, Now};
 
 /// Who wants a change: the connection, whose identities count, and the session on it.
 #[derive(Debug, Clone, Copy)]
@@ -198,10 +201,9 @@ impl Core {
         if parent.owner.session().is_some() {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
-        if self.tree.len() >= self.settings.limits.nodes_max {
-            return Err(ErrorCode::QUOTA_EXCEEDED);
-        }
-        self.room_for(path.len() + node.data.as_ref().map_or(0, bytes::Bytes::len))?;
+        self.room_for_node(owner)?;
+        let data = node.data.as_ref().map_or(0, bytes::Bytes::len);
+        self.room_for(2 * path.len() + data + access::weight(&acl))?;
         let acl = self.tree.share(acl);
         Ok(Change::Create { path, data: node.data.clone(), acl, owner })
     }
@@ -238,6 +240,7 @@ impl Core {
         let node = self.tree.get(&path).ok_or(ErrorCode::NO_NODE)?;
         access::check(&node.acl, Permissions::ADMIN, ids)?;
         same_version(node.aversion, version)?;
+        self.room_for(access::weight(&acl))?;
         let acl = self.tree.share(acl);
         Ok(Change::SetAcl { path, acl })
     }
@@ -256,23 +259,37 @@ impl Core {
     }
 
     fn settle(&self, acl: &[Acl], ids: &[sneck_wire::Id]) -> Result<Vec<Acl>, ErrorCode> {
-        if acl.len() > self.settings.limits.acl_entries_max {
-            return Err(ErrorCode::INVALID_ACL);
-        }
-        access::settle(acl, ids)
+        access::settle(acl, ids, self.settings.limits.acl_entries_max).map_err(|why| match why {
+            Unsettled::Invalid => ErrorCode::INVALID_ACL,
+            Unsettled::TooLong => self.refuse_at(Limit::AclEntries, ErrorCode::INVALID_ACL),
+        })
     }
 
+    /// Whether a transaction can be written down. Only what `auth` stands for can make it longer than
+    /// the frame it comes from.
     fn fits_a_txn(&self, bytes: usize) -> Result<(), ErrorCode> {
         match bytes <= self.settings.limits.txn_bytes_max() {
             true => Ok(()),
-            false => Err(ErrorCode::QUOTA_EXCEEDED),
+            false => Err(self.refuse_at(Limit::FrameBytes, ErrorCode::QUOTA_EXCEEDED)),
+        }
+    }
+
+    fn room_for_node(&self, owner: Owner) -> Result<(), ErrorCode> {
+        let limits = &self.settings.limits;
+        if self.tree.len() >= limits.nodes_max {
+            return Err(self.refuse_at(Limit::Nodes, ErrorCode::QUOTA_EXCEEDED));
+        }
+        let ephemerals = owner.session().map_or(0, |session| self.tree.count_owned_by(session));
+        match ephemerals < limits.ephemerals_per_session_max {
+            true => Ok(()),
+            false => Err(self.refuse_at(Limit::EphemeralsPerSession, ErrorCode::QUOTA_EXCEEDED)),
         }
     }
 
     fn room_for(&self, bytes: usize) -> Result<(), ErrorCode> {
         match self.tree.bytes().saturating_add(bytes) <= self.settings.limits.tree_bytes_max {
             true => Ok(()),
-            false => Err(ErrorCode::QUOTA_EXCEEDED),
+            false => Err(self.refuse_at(Limit::TreeBytes, ErrorCode::QUOTA_EXCEEDED)),
         }
     }
 

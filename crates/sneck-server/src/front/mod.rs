@@ -14,12 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::core::{ConnectionId, Input, Peer};
 use crate::engine::Message;
 use crate::limits::Limits;
-use places::Places;
+use crate::outbox::Backlog;
+use crate::refusals::Refused;
+use places::{Place, Places};
 use processes::{Origin, Processes};
 
 /// What every front end needs.
@@ -27,6 +29,10 @@ use processes::{Origin, Processes};
 pub(crate) struct Door {
     inbox: mpsc::Sender<Message>,
     limits: Arc<Limits>,
+    backlog: Arc<Backlog>,
+    /// What long requests may take, in bytes.
+    long: Arc<Semaphore>,
+    refused: Refused,
     places: Arc<Places>,
     processes: Arc<Processes>,
     last_id: Arc<AtomicU64>,
@@ -38,6 +44,9 @@ impl Door {
         Self {
             inbox,
             places: Arc::new(Places::new(&limits)),
+            backlog: Arc::new(Backlog::new(&limits)),
+            long: Arc::new(Semaphore::new(limits.request_bytes_max.min(Semaphore::MAX_PERMITS))),
+            refused: Refused::default(),
             limits: Arc::new(limits),
             processes: Arc::default(),
             last_id: Arc::default(),
@@ -61,7 +70,7 @@ impl Door {
         S: AsyncRead + AsyncWrite + Send + 'static,
         F: Future<Output = std::io::Result<S>> + Send + 'static,
     {
-        let Some(place) = self.places.take(peer) else { return };
+        let Some(place) = self.place(peer) else { return };
         let door = self.clone();
         tokio::spawn(async move {
             // Who does not come through is hung up on. There is nobody to tell, and no way to: what
@@ -85,12 +94,22 @@ impl Door {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let Some(place) = self.places.take(peer) else { return };
+        let Some(place) = self.place(peer) else { return };
         let door = self.clone();
         tokio::spawn(async move {
             connection::serve(stream, peer, origin, &door).await;
             drop(place);
         });
+    }
+
+    fn place(&self, peer: Peer) -> Option<Place> {
+        let place = self.places.take(peer);
+        place.map_err(|limit| self.refused.note(limit)).ok()
+    }
+
+    /// Where it is noted what is refused.
+    pub(crate) fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// Says something to the core; says whether there still is one.

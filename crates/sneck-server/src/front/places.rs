@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::core::Peer;
 use crate::limits::Limits;
+use crate::refusals::Limit;
 
 /// The places there are, and who has them.
 #[derive(Debug)]
@@ -38,25 +39,25 @@ impl Places {
         }
     }
 
-    /// A place, if there is one.
-    pub(super) fn take(self: &Arc<Self>, peer: Peer) -> Option<Place> {
+    /// A place, or what there are too many of.
+    pub(super) fn take(self: &Arc<Self>, peer: Peer) -> Result<Place, Limit> {
         let address = match peer {
             Peer::Tcp(address) => Some(address.ip().to_canonical()),
             Peer::Process(_) | Peer::Local => None,
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.total >= self.total_max {
-            return None;
+            return Err(Limit::Connections);
         }
         if let Some(address) = address {
             let count = taken.by_peer.entry(address).or_default();
             if *count >= self.per_peer_max {
-                return None;
+                return Err(Limit::ConnectionsPerPeer);
             }
             *count += 1;
         }
         taken.total += 1;
-        Some(Place { places: Arc::clone(self), address })
+        Ok(Place { places: Arc::clone(self), address })
     }
 }
 
@@ -86,13 +87,13 @@ mod tests {
         let peer = |last| Peer::Tcp(([10, 0, 0, last], 1).into());
         let first = places.take(peer(1)).unwrap();
         let _second = places.take(peer(1)).unwrap();
-        assert!(places.take(peer(1)).is_none());
+        assert_eq!(places.take(peer(1)).unwrap_err(), Limit::ConnectionsPerPeer);
         let _third = places.take(peer(2)).unwrap();
-        assert!(places.take(peer(3)).is_none());
-        assert!(places.take(Peer::Local).is_none());
+        assert_eq!(places.take(peer(3)).unwrap_err(), Limit::Connections);
+        assert!(places.take(Peer::Local).is_err());
         drop(first);
-        assert!(places.take(peer(1)).is_some());
-        assert!(places.take(Peer::Local).is_some());
+        assert!(places.take(peer(1)).is_ok());
+        assert!(places.take(Peer::Local).is_ok());
         assert_eq!(places.taken.lock().unwrap().by_peer.len(), 2);
     }
 }

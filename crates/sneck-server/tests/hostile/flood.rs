@@ -1,19 +1,20 @@
 //! Ten thousand connections that send one byte a second, to a server in a process of its own.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sneck_server::{Limits, Server};
+use sneck_server::Limit;
 use sneck_zookeeper::{Session, SessionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::peer::greeting;
+use crate::process::{Process, allow_many_connections};
 
 const PEERS: usize = 10_000;
 /// Descriptors for everything that is not a peer.
@@ -25,76 +26,6 @@ const SOON: Duration = Duration::from_secs(120);
 const CONNECTION_KB: usize = 16;
 /// What else may have come and gone, as a page that is touched once stays.
 const OTHER_KB: usize = 32 << 10;
-/// Tells the child that it is one.
-const CHILD: &str = "SNECK_TEST_FLOOD";
-const SAYS: &str = "listens on ";
-
-/// As many descriptors as we are let have, as `serve` does it.
-fn allow_many_connections() -> usize {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("within our limit");
-    maximum.map_or(usize::MAX, |maximum| usize::try_from(maximum).unwrap_or(usize::MAX))
-}
-
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn start() -> Process {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["flood::child", "--exact", "--nocapture", "--test-threads=1"])
-            .env(CHILD, "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let said = out.lines().map_while(Result::ok).find_map(|line| {
-            line.split_once(SAYS).map(|(_, address)| address.parse().expect("an address"))
-        });
-        Process { child, address: said.expect("it listens") }
-    }
-
-    fn resident_kb(&self) -> usize {
-        super::resident_kb_of(&self.child.id().to_string())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may be dead already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What the child does; of itself it is no test.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn child() {
-    if std::env::var_os(CHILD).is_none() {
-        return;
-    }
-    allow_many_connections();
-    let mut limits = Limits::default();
-    (limits.connections_max, limits.connections_per_peer_max) = (PEERS + SPARE, PEERS + SPARE);
-    limits.handshake_timeout = DEADLINE;
-    let builder = Server::builder().listen(([127, 0, 0, 1], 0).into()).limits(limits);
-    let server = builder.tick(Duration::from_secs(1)).start().await.expect("a free port");
-    writeln!(io::stdout().lock(), "{SAYS}{}", server.connect_string()).unwrap();
-    panic!("{}", server.failed().await);
-}
-
-fn greeting() -> Vec<u8> {
-    let mut greeting = vec![0, 0, 0, 44];
-    greeting.extend_from_slice(&[0; 12]);
-    greeting.extend_from_slice(&i32::try_from(DEADLINE.as_millis()).unwrap().to_be_bytes());
-    greeting.extend_from_slice(&[0; 8]);
-    greeting.extend_from_slice(&16_i32.to_be_bytes());
-    greeting.extend_from_slice(&[0; 16]);
-    greeting
-}
 
 /// Sends a byte a second until it is hung up on. Who has a session then dawdles over a request that
 /// it has announced as almost a megabyte long; who has none dawdles over its greeting.
@@ -102,7 +33,7 @@ async fn dawdle(server: SocketAddr, has_session: bool, gate: Arc<Semaphore>) {
     // So many connect at a time: a queue of the system's that is full would only add delay.
     let turn = gate.acquire().await.expect("it is never closed");
     let mut stream = TcpStream::connect(server).await.expect("the server listens");
-    let mut rest = greeting();
+    let mut rest = greeting(i32::try_from(DEADLINE.as_millis()).unwrap()).to_vec();
     if has_session {
         stream.write_all(&rest).await.expect("there is room");
         stream.read_exact(&mut [0; 40]).await.expect("a session");
@@ -129,16 +60,6 @@ async fn dawdle(server: SocketAddr, has_session: bool, gate: Arc<Semaphore>) {
     assert!(said.is_empty(), "there is nothing to say to that");
 }
 
-async fn connections(server: SocketAddr) -> usize {
-    let mut stream = TcpStream::connect(server).await.unwrap();
-    stream.write_all(b"mntr").await.unwrap();
-    let mut text = String::new();
-    timeout(SOON, stream.read_to_string(&mut text)).await.expect("an answer").unwrap();
-    let name = "zk_num_alive_connections";
-    let value = text.lines().find_map(|line| line.strip_prefix(name)).expect("a figure");
-    value.trim().parse().expect("a number")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_that_dawdle_take_little_and_have_to_go() {
     let peers_max = allow_many_connections().saturating_sub(SPARE).min(PEERS);
@@ -148,7 +69,12 @@ async fn ten_thousand_that_dawdle_take_little_and_have_to_go() {
         writeln!(io::stderr().lock(), "ONLY {peers_max} CONNECTIONS INSTEAD OF {PEERS}: {text}")
             .unwrap();
     }
-    let server = Process::start();
+    let most = PEERS + SPARE;
+    let server = Process::start(&[
+        (Limit::Connections, most),
+        (Limit::ConnectionsPerPeer, most),
+        (Limit::HandshakeTimeout, usize::try_from(DEADLINE.as_secs()).unwrap()),
+    ]);
     let address = server.address;
     let options = sneck_zookeeper::Server { host: "127.0.0.1".into(), port: address.port() };
     let client = Session::connect(SessionOptions::new(vec![options])).await.expect("a session");
@@ -173,7 +99,7 @@ async fn ten_thousand_that_dawdle_take_little_and_have_to_go() {
                 assert!(read.expect("an answer").is_some());
                 answers += 1;
             }
-            most = most.max(connections(address).await);
+            most = most.max(server.figure("zk_num_alive_connections").await);
             peak_kb = peak_kb.max(server.resident_kb());
         }
     };

@@ -1,12 +1,20 @@
 //! Peers that mean no good. Others must not notice, and nothing may grow with what they only claim.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bystander;
 mod flood;
+mod peer;
+mod process;
+mod requests;
+mod silence;
+mod streams;
+mod watches;
 
 use std::time::Duration;
 
-use bytes::BytesMut;
-use sneck_server::{Limits, Running, Server};
+use peer::Peer;
+use process::Process;
+use sneck_server::{Limit, Limits, Running, Server};
 use sneck_zookeeper::{Session, SessionOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,15 +49,10 @@ async fn is_well(server: &Running) {
     session.close().await;
 }
 
-/// Resident memory of this process in kilobytes.
-fn resident_kb() -> usize {
-    resident_kb_of("self")
-}
-
-/// Resident memory of a process in kilobytes.
-fn resident_kb_of(process: &str) -> usize {
+/// A figure of a process's memory in kilobytes; 0 where there is none.
+fn status_kb(process: &str, name: &str) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
@@ -65,40 +68,11 @@ async fn impossible_lengths_are_hung_up_on() {
 }
 
 #[tokio::test]
-async fn random_bytes_do_no_harm() {
-    let server = start(|_| {}).await;
-    let mut state = 42_u64;
-    for _ in 0..200 {
-        let mut bytes = BytesMut::new();
-        for _ in 0..64 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            bytes.extend_from_slice(&state.to_be_bytes());
-        }
-        // Half of them announce a frame that is as long as it should be.
-        if state.is_multiple_of(2) {
-            let length = u32::try_from(bytes.len() - 4).unwrap();
-            bytes[..4].copy_from_slice(&length.to_be_bytes());
-        }
-        let mut peer = peer(&server).await;
-        let _ = peer.write_all(&bytes).await;
-        let _ = peer.shutdown().await;
-        last_words(peer).await;
-    }
-    is_well(&server).await;
-}
-
-#[tokio::test]
 async fn a_greeting_may_come_byte_by_byte() {
     let server = start(|_| {}).await;
-    let mut greeting = vec![0, 0, 0, 44];
-    greeting.extend_from_slice(&[0; 12]);
-    greeting.extend_from_slice(&5_000_i32.to_be_bytes());
-    greeting.extend_from_slice(&[0; 8]);
-    greeting.extend_from_slice(&16_i32.to_be_bytes());
-    greeting.extend_from_slice(&[0; 16]);
     let mut peer = peer(&server).await;
     peer.set_nodelay(true).unwrap();
-    for byte in greeting {
+    for byte in peer::greeting(5_000) {
         peer.write_all(&[byte]).await.unwrap();
         tokio::task::yield_now().await;
     }
@@ -107,24 +81,33 @@ async fn a_greeting_may_come_byte_by_byte() {
     assert_eq!(reply[..4], 36_u32.to_be_bytes());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_is_only_announced_takes_no_memory() {
     const PEERS: usize = 500;
-    let server = start(|limits| limits.handshake_timeout = Duration::from_secs(2)).await;
-    let before_kb = resident_kb();
+    let server = Process::start(&[]);
+    let before_kb = server.resident_kb();
     let mut peers = Vec::new();
     for _ in 0..PEERS {
-        let mut peer = peer(&server).await;
+        let mut peer = Peer::of(&server).await;
         // A frame of almost a megabyte, of which nothing but the first byte ever comes.
-        peer.write_all(&[0, 0x0f, 0xff, 0xff, 0]).await.unwrap();
+        assert!(peer.say(&[0, 0x0f, 0xff, 0xff, 0]).await);
         peers.push(peer);
     }
-    is_well(&server).await;
-    let grown_kb = resident_kb().saturating_sub(before_kb);
-    assert!(grown_kb < 50 * PEERS, "{grown_kb} kB for {PEERS} peers");
-    for peer in peers {
-        assert!(last_words(peer).await.is_empty(), "who does not greet in time has to go");
+    let grown_kb = server.peak_kb().saturating_sub(before_kb);
+    assert!(before_kb > 0 && grown_kb < 50 * PEERS, "{grown_kb} kB for {PEERS} peers");
+}
+
+#[tokio::test]
+async fn a_greeting_is_short_and_comes_in_time() {
+    let server = start(|limits| limits.handshake_timeout = Duration::from_millis(300)).await;
+    // Long for a greeting, though not for a request.
+    for beginning in [&[0, 0x0f, 0xff, 0xff, 0][..], &[0, 0, 0, 44, 0]] {
+        let mut peer = peer(&server).await;
+        peer.write_all(beginning).await.unwrap();
+        assert!(last_words(peer).await.is_empty());
     }
+    assert_eq!(server.refusals().at(Limit::HandshakeTimeout), 1);
+    is_well(&server).await;
 }
 
 #[tokio::test]
