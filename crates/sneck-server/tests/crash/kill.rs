@@ -245,9 +245,23 @@ struct Outcome {
     seen: usize,
 }
 
-/// Kills servers at one call after the other, until one has everything done before it; gives how many
-/// calls that were.
-async fn kill_at_every_call(thread: Option<&'static str>, operations: usize) -> u64 {
+/// What came of all tries.
+struct Tally {
+    calls: u64,
+    /// Steps and views, of all tries together.
+    acknowledged: usize,
+    seen: usize,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { calls, acknowledged, seen } = self;
+        write!(f, "{calls} calls, after {acknowledged} steps and {seen} views in all")
+    }
+}
+
+/// Kills servers at one call after the other, until one has everything done before it.
+async fn kill_at_every_call(thread: Option<&'static str>, operations: usize) -> Tally {
     const AT_ONCE: u64 = 3;
     let (mut calls, mut acknowledged, mut seen) = (0, 0, 0);
     loop {
@@ -264,20 +278,21 @@ async fn kill_at_every_call(thread: Option<&'static str>, operations: usize) -> 
             break;
         }
     }
-    println!("killed at each of {calls} calls, after {acknowledged} steps and {seen} views in all");
     assert!(seen > acknowledged / 2, "{seen} views");
-    calls
+    Tally { calls, acknowledged, seen }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_call() {
-    let calls = kill_at_every_call(None, OPERATIONS).await;
-    assert!(calls > 200, "{calls} calls");
+    let tally = kill_at_every_call(None, OPERATIONS).await;
+    println!("killed at every call: {tally}");
+    assert!(tally.calls > 200, "{tally}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_every_call_of_compactions() {
     // Enough for a third snapshot, which makes the first go, and the segments before the second.
-    let calls = kill_at_every_call(Some("sneck-compact"), 1_200).await;
-    assert!(calls > 20, "{calls} calls");
+    let tally = kill_at_every_call(Some("sneck-compact"), 1_200).await;
+    println!("killed at every call of compactions: {tally}");
+    assert!(tally.calls > 20, "{tally}");
 }
