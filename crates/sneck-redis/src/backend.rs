@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use sneck_core::{
     Backend, Capacity, Claim, Contender, Crash, Error, ErrorKind, Loss, Mode, Name, Order,
-    Promises, Request, Survey, TokenScope, Wake,
+    Promises, Records, Request, Survey, TokenScope, Wake,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -104,6 +104,10 @@ impl Backend for Redis {
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
+
+    fn records(&self) -> Option<&dyn Records> {
         Some(self)
     }
 

@@ -1,6 +1,6 @@
 //! Where a lock lives: its bucket and its keys.
 
-use sneck_core::Name;
+use sneck_core::{Name, RecordKind};
 
 /// How many buckets the locks of one prefix fall into.
 ///
@@ -57,6 +57,26 @@ impl BucketKeys {
 /// The channel that a client is woken on, but for the client's own name at its end.
 pub(crate) fn channel(prefix: &str, bucket: Bucket) -> String {
     format!("{prefix}:{{{}}}:wake:", bucket.0)
+}
+
+/// The keys of the records of one kind in one bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordKeys {
+    stem: String,
+    /// The names of the records that there are: a set.
+    pub(crate) names: String,
+}
+
+impl RecordKeys {
+    pub(crate) fn new(prefix: &str, kind: RecordKind, bucket: Bucket) -> Self {
+        let stem = format!("{prefix}:{{{}}}:record:{}", bucket.0, kind.as_str());
+        RecordKeys { names: format!("{prefix}:{{{}}}:records:{}", bucket.0, kind.as_str()), stem }
+    }
+
+    /// One record: a hash.
+    pub(crate) fn of(&self, name: &Name) -> String {
+        format!("{}:{name}", self.stem)
+    }
 }
 
 /// The keys of one lock.

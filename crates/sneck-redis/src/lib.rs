@@ -18,6 +18,7 @@ mod link;
 mod options;
 mod place;
 mod quorum;
+mod records;
 mod renewal;
 mod reply;
 mod script;

@@ -1,7 +1,7 @@
 //! What the scripts answer.
 
 use redis::Value;
-use sneck_core::{Contender, Error, ErrorKind, Token};
+use sneck_core::{Contender, Error, ErrorKind, Record, Token};
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
@@ -95,6 +95,36 @@ pub(crate) fn line(reply: Value) -> Result<Vec<Contender>, Error> {
 
 pub(crate) fn texts(reply: Value) -> Result<Vec<String>, Error> {
     list(reply)?.iter().map(text).collect::<Option<Vec<String>>>().ok_or_else(nonsense)
+}
+
+/// Whether a record was changed, and what there is now.
+pub(crate) fn change(reply: Value) -> Result<(bool, Option<Record>), Error> {
+    let fields = list(reply)?;
+    let done = fields.first().and_then(integer).ok_or_else(nonsense)? == 1;
+    let now = match fields.get(2..) {
+        None | Some([]) => None,
+        Some(fields) => record(Value::Array(fields.to_vec()))?,
+    };
+    Ok((done, now))
+}
+
+/// A record from its fields; `None` where there is none.
+pub(crate) fn record(reply: Value) -> Result<Option<Record>, Error> {
+    let fields = list(reply)?;
+    if let Some(Value::Nil) = fields.first() {
+        return Ok(None);
+    }
+    let [id, Value::BulkString(data), stamp, written] = &fields[..] else {
+        return Err(nonsense());
+    };
+    let id = text(id).and_then(|id| id.parse().ok()).ok_or_else(nonsense)?;
+    let written = text(written).and_then(|at| at.parse().ok()).ok_or_else(nonsense)?;
+    Ok(Some(Record {
+        id,
+        data: data.as_slice().into(),
+        stamp: token(stamp).ok_or_else(nonsense)?,
+        written: SystemTime::UNIX_EPOCH + Duration::from_millis(written),
+    }))
 }
 
 /// What the peer would not say if it ran our scripts.

@@ -27,6 +27,8 @@ scripts! {
     RAISE = "raise.lua",
     DOWNGRADE = "downgrade.lua",
     REVOKE = "revoke.lua",
+    RECORD_WRITE = "record_write.lua",
+    RECORD_DELETE = "record_delete.lua",
 }
 
 impl Script {

@@ -1,10 +1,13 @@
 //! What can be wrong from the outside.
 
-use crate::stage::{Client, prefix, within};
-use sneck_core::{Error, ErrorKind};
+use crate::stage::{Client, name, prefix, request, within};
+use sneck_core::{
+    Backend, Change, ClaimId, Error, ErrorKind, Mode, Patience, RecordKey, RecordKind,
+};
 use sneck_redis::{Redis, RedisOptions};
 use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, shared};
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -54,6 +57,48 @@ async fn a_user_without_permission_is_denied() {
     let error = client.try_hold().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
     assert_eq!(error.lock().map(ToString::to_string).as_deref(), Some("jobs/nightly"));
+}
+
+/// The permissions that the documentation asks for are enough for everything, and no more than these are
+/// given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_permissions_in_the_documentation_are_enough() {
+    const DOCS: &str = include_str!("../../../../docs/backends/redis.md");
+    let rule = DOCS.split("```text\n").find(|block| block.starts_with("ACL SETUSER")).unwrap();
+    let rule = rule.split("```").next().unwrap().replace("PASSWORD", "hunter2");
+    let servers = or_skip!(Builder::new().start().await);
+    let rule: Vec<&str> = rule.split_whitespace().collect();
+    assert_eq!(servers.ask(0, &rule).await.text(), "OK");
+    let url = format!("redis://sneck:hunter2@{}", servers.addr(0));
+    let (one, other) = (
+        Client::with(RedisOptions::parse(&url).unwrap()).await,
+        Client::with(RedisOptions::parse(&url).unwrap()).await,
+    );
+    // A line, a wake-up, a downgrade, and those who look at it.
+    let writer = one.locker.acquire(request(Mode::Write), Patience::Forever);
+    let writer = within("the lock", writer).await.unwrap().unwrap();
+    let waiting = tokio::spawn({
+        let other = other.clone();
+        async move { other.hold().await }
+    });
+    one.until_in_line(2).await;
+    assert_eq!(one.redis.survey().unwrap().names().await.unwrap(), [name()]);
+    assert_eq!(one.redis.revoke(&name()).await.unwrap().len(), 1);
+    writer.downgrade().await.unwrap().unlock().await.unwrap();
+    within("the waiter", waiting).await.unwrap().unlock().await.unwrap();
+    // Permits, and their number.
+    let capacity = one.redis.capacity().unwrap();
+    capacity.set_permits(&name(), NonZeroU32::new(3).unwrap()).await.unwrap();
+    assert_eq!(capacity.permits(&name()).await.unwrap().map(NonZeroU32::get), Some(3));
+    // What outlives a process.
+    let (records, id) = (one.redis.records().unwrap(), ClaimId::random());
+    let key = RecordKey { kind: RecordKind::Once, name: name() };
+    let written = records.write(&key, None, id, b"data").await.unwrap();
+    assert!(matches!(written, Change::Done(_)), "{written:?}");
+    assert_eq!(records.names(key.kind).await.unwrap(), [name()]);
+    assert!(records.read(&key).await.unwrap().is_some() && records.now().await.is_ok());
+    assert_eq!(records.delete(&key, id).await.unwrap(), Change::Done(()));
+    assert_eq!(records.names(key.kind).await.unwrap(), []);
 }
 
 #[tokio::test]
