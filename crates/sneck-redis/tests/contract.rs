@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Far longer than a busy machine makes a renewal late.
-const TERM: Duration = Duration::from_secs(4);
+const TERM: Duration = Duration::from_secs(20);
 /// The clients that die are missed after this time.
 const TERM_MORTAL: Duration = Duration::from_millis(1500);
 

@@ -8,7 +8,10 @@ use sneck_testkit::redis::{Builder, Relay, Servers};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// For those whose term is meant to end.
 const TERM: Duration = Duration::from_secs(2);
+/// For those that are renewed; servers that were just started grant nothing for as long.
+const TERM_SLOW: Duration = Duration::from_secs(10);
 
 /// Cuts the replica off from its primary: it stays a replica, of a server that is not there.
 async fn cut_off(servers: &Servers) {
@@ -79,7 +82,7 @@ async fn sentinels_lead_to_the_new_primary() {
 #[tokio::test]
 async fn a_majority_outlives_the_restart_of_one_without_its_data() {
     let servers = or_skip!(Builder::new().primaries(3).start().await);
-    let options = || -> RedisOptions { options(&servers.url(), "majority", TERM) };
+    let options = || -> RedisOptions { options(&servers.url(), "majority", TERM_SLOW) };
     let one = Redlock::connect(options()).await.unwrap();
     let one = Locker::new(Arc::new(one), clock());
     let guard = one.acquire(request(Mode::Exclusive), Patience::Forever);
@@ -99,7 +102,7 @@ async fn a_majority_outlives_the_restart_of_one_without_its_data() {
         within("an answer", other.acquire(request(Mode::Exclusive), Patience::Once)).await;
     assert!(matches!(attempt, Ok(None)), "{attempt:?}");
     drop(guard);
-    let until = sneck_core::Clock::now(&*clock()) + Duration::from_secs(30);
+    let until = sneck_core::Clock::now(&*clock()) + Duration::from_secs(60);
     let next = other.acquire(request(Mode::Exclusive), Patience::Until(until)).await.unwrap();
     assert!(next.unwrap().is_held(), "{} is free", name());
 }

@@ -1,13 +1,19 @@
 //! Processes that stop or die, networks that lose, servers that forget.
 
-use crate::stage::{Client, Register, name, options, prefix, request, within};
-use sneck_core::{Backend, Clock, ErrorKind, Instant, Loss, Mode, Patience, Standing, SystemClock};
+use crate::stage::{Client, Register, name, options, prefix, request, until_renewed, within};
+use sneck_core::{
+    Backend, Caller, Clock, ErrorKind, Instant, Loss, Mode, Name, Patience, Request, Standing,
+    SystemClock,
+};
 use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, Relay, shared};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+/// For those whose term is meant to end.
 const TERM: Duration = Duration::from_secs(2);
+/// For those that are renewed, and missed when they are not.
+const TERM_SLOW: Duration = Duration::from_secs(12);
 /// So long that nothing ends with it while a test runs.
 const TERM_LONG: Duration = Duration::from_secs(600);
 
@@ -37,7 +43,7 @@ async fn a1_the_late_write_of_a_stopped_holder_is_refused() {
         }
     });
     let first = within("the first holder", holding).await.unwrap();
-    let guard = Client::new(&url, &prefix, TERM).await.hold().await;
+    let guard = Client::new(&url, &prefix, TERM_LONG).await.hold().await;
     assert!(guard.token() > first && register.write(guard.token()));
     resume.send(()).unwrap();
     let (late, released) = tokio::task::spawn_blocking(|| doomed.join().unwrap()).await.unwrap();
@@ -53,7 +59,7 @@ async fn a4_a_holder_behind_a_silent_network_is_told_before_somebody_else_holds(
     let relay = Relay::start(servers.addr(0)).unwrap();
     let prefix = prefix();
     let guard = Client::new(&format!("redis://{}", relay.addr()), &prefix, TERM).await.hold().await;
-    let other = Client::new(&servers.url(), &prefix, TERM).await;
+    let other = Client::new(&servers.url(), &prefix, TERM_LONG).await;
     relay.freeze();
     let next = other.hold().await;
     assert!(!guard.is_held(), "it was told first");
@@ -128,7 +134,7 @@ async fn a5_a_paused_server_and_a_client_that_gave_up_leave_no_ghost() {
 async fn a6_a_dead_waiter_at_the_head_keeps_nobody_out() {
     let servers = or_skip!(shared().await);
     let (url, prefix) = (servers.url(), prefix());
-    let holder = Client::new(&url, &prefix, TERM).await;
+    let holder = Client::new(&url, &prefix, TERM_LONG).await;
     let guard = holder.hold().await;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -138,7 +144,7 @@ async fn a6_a_dead_waiter_at_the_head_keeps_nobody_out() {
         async move { Client::new(&url, &prefix, TERM).await.hold().await }
     });
     holder.until_in_line(2).await;
-    let second = Client::new(&url, &prefix, TERM).await;
+    let second = Client::new(&url, &prefix, TERM_LONG).await;
     let waiting = tokio::spawn(async move { second.hold().await });
     holder.until_in_line(3).await;
     runtime.shutdown_background();
@@ -148,15 +154,18 @@ async fn a6_a_dead_waiter_at_the_head_keeps_nobody_out() {
     assert!(next.token() > token);
 }
 
-/// A8: work that takes many terms, and then a network that lets no renewal through.
+/// A8: work that takes longer than a term, and then a network that lets no renewal through.
 #[tokio::test]
-async fn a8_a_lock_is_held_for_many_terms_and_lost_in_time() {
+async fn a8_a_lock_outlives_its_term_and_is_lost_in_time() {
     let servers = or_skip!(shared().await);
     let relay = Relay::start(servers.addr(0)).unwrap();
     let url = format!("redis://{}", relay.addr());
-    let client = Client::new(&url, &prefix(), TERM).await;
+    let client = Client::new(&url, &prefix(), TERM_SLOW).await;
     let guard = client.hold().await;
-    guard.protect(tokio::time::sleep(5 * TERM)).await.unwrap();
+    // Every renewal moves the deadline; these are two terms.
+    for _ in 0..6 {
+        until_renewed(&guard).await;
+    }
     relay.freeze();
     let deadline = guard.deadline();
     within("the news", guard.lost()).await;
@@ -171,7 +180,7 @@ async fn a10_a_place_that_ended_while_waiting_becomes_no_lock() {
     let servers = or_skip!(shared().await);
     let relay = Relay::start(servers.addr(0)).unwrap();
     let prefix = prefix();
-    let holder = Client::new(&servers.url(), &prefix, TERM).await;
+    let holder = Client::new(&servers.url(), &prefix, TERM_LONG).await;
     let guard = holder.hold().await;
     let waiter = Client::new(&format!("redis://{}", relay.addr()), &prefix, TERM).await;
     let mut claim = waiter.redis.claim(request(Mode::Exclusive));
@@ -196,7 +205,8 @@ async fn a10_a_place_that_ended_while_waiting_becomes_no_lock() {
 #[tokio::test]
 async fn a13_a_holder_is_told_of_flushall_and_the_token_still_rises() {
     let servers = or_skip!(Builder::new().start().await);
-    let client = Client::new(&servers.url(), &prefix(), TERM).await;
+    // It renews long before its term is over, also where that takes seconds.
+    let client = Client::new(&servers.url(), &prefix(), TERM_SLOW).await;
     let guard = client.hold().await;
     servers.ask(0, &["FLUSHALL"]).await;
     assert_eq!(within("the news", guard.lost()).await, Loss::Removed);
@@ -208,7 +218,7 @@ async fn a13_a_holder_is_told_of_flushall_and_the_token_still_rises() {
 #[tokio::test]
 async fn a_server_that_forgot_the_scripts_is_told_them_again() {
     let servers = or_skip!(Builder::new().start().await);
-    let client = Client::new(&servers.url(), &prefix(), TERM).await;
+    let client = Client::new(&servers.url(), &prefix(), TERM_LONG).await;
     drop(client.hold().await);
     servers.ask(0, &["SCRIPT", "FLUSH"]).await;
     client.hold().await.unlock().await.unwrap();
@@ -236,7 +246,7 @@ async fn a3_the_clocks_of_clients_decide_nothing() {
     let (prefix, hour) = (prefix(), Duration::from_secs(3600));
     let mut clients = Vec::new();
     for (ahead, behind) in [(hour, Duration::ZERO), (Duration::ZERO, hour), Default::default()] {
-        let mut options = options(&servers.url(), &prefix, TERM);
+        let mut options = options(&servers.url(), &prefix, TERM_LONG);
         options.clock = Arc::new(Skewed { ahead, behind });
         clients.push(Client::with(options).await);
     }
@@ -248,7 +258,41 @@ async fn a3_the_clocks_of_clients_decide_nothing() {
         for other in &clients {
             assert!(other.try_hold().await.unwrap().is_none(), "{} is held", name());
         }
-        assert!(guard.is_held() && guard.remaining() <= TERM);
+        assert!(guard.is_held() && guard.remaining() <= TERM_LONG);
         guard.unlock().await.unwrap();
     }
+}
+
+/// A16: two who want two locks, each named first by one of them. Both make progress, and who has to wait is
+/// told for whom.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a16_opposite_orders_make_progress() {
+    const ROUNDS: usize = 20;
+    let servers = or_skip!(shared().await);
+    let (url, prefix) = (servers.url(), prefix());
+    let wanted = |names: [&str; 2]| {
+        let request =
+            |name| Request::new(Name::new(name).unwrap(), Mode::Exclusive, Caller::anonymous());
+        names.map(request).to_vec()
+    };
+    let mut tasks = Vec::new();
+    for names in [["x", "y"], ["y", "x"]] {
+        let client = Client::new(&url, &prefix, TERM_LONG).await;
+        tasks.push(tokio::spawn(async move {
+            for _ in 0..ROUNDS {
+                let mut claim = client.redis.claim_all(wanted(names));
+                while !matches!(within("an answer", claim.ask()).await.unwrap(), Standing::Held(_))
+                {
+                    within("a change", claim.changed()).await;
+                }
+                within("leaving", claim.leave()).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        within("both", task).await.unwrap();
+    }
+    let client = Client::new(&url, &prefix, TERM_LONG).await;
+    let survey = client.redis.survey().unwrap();
+    assert_eq!(within("the names", survey.names()).await.unwrap(), []);
 }
