@@ -11,14 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use crate::core::contents::Contents;
 use crate::core::{ConnectionId, Core, Effects, Frame, Input, Now, Output, Peer};
 use crate::journal::Journal;
-use crate::outbox::{Outbox, Overflow};
+use crate::outbox::{Letter, Outbox, Overflow};
 use crate::refusals::{Limit, Refused};
 
 /// Messages that may wait for the core. Senders wait when it is full, and so do their clients.
 pub(crate) const INBOX_MAX: usize = 4_096;
 /// Messages that are taken before what they lead to is written down and sent. While the disk is
 /// busy the next such group fills, so this does not decide how many share a sync.
-const GROUP_MAX: usize = 1_024;
+const GROUP_MAX: usize = 256;
 /// Bytes of answers with which such a group is full: others wait for theirs until it is.
 const GROUP_BYTES_MAX: usize = 256 * 1_024;
 
@@ -44,23 +44,31 @@ pub(crate) enum Message {
     Stop,
 }
 
+/// What leads into an engine and out of it.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    /// Says to stop, also where the inbox is too full for the message.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// Where what is released at once goes together. Its bytes count for their connections.
+    pub(crate) mailbags: mpsc::UnboundedSender<Vec<Letter>>,
+    /// Where it is told how many sessions there are.
+    pub(crate) sessions: watch::Sender<usize>,
+    pub(crate) refused: Refused,
+}
+
 /// The core with its surroundings.
 pub(crate) struct Engine {
     core: Core,
     journal: Journal,
-    inbox: mpsc::Receiver<Message>,
+    ports: Ports,
+    clock: Clock,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
     /// What must not be seen yet, in order of the zxids it waits for.
     pending: VecDeque<Pending>,
     /// Bytes of answers since the last release.
     group_bytes: usize,
     barriers: VecDeque<(i64, oneshot::Sender<()>)>,
-    clock: Clock,
-    /// Says to stop, also where the inbox is too full for the message.
-    stop: Arc<AtomicBool>,
-    /// Where it is told how many sessions there are.
-    sessions: watch::Sender<usize>,
-    refused: Refused,
 }
 
 #[derive(Debug)]
@@ -73,34 +81,23 @@ struct Pending {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        core: Core,
-        journal: Journal,
-        inbox: mpsc::Receiver<Message>,
-        clock: Clock,
-        stop: Arc<AtomicBool>,
-        sessions: watch::Sender<usize>,
-        refused: Refused,
-    ) -> Self {
+    pub(crate) fn new(core: Core, journal: Journal, ports: Ports, clock: Clock) -> Self {
         Self {
             core,
             journal,
-            inbox,
+            ports,
+            clock,
             outboxes: HashMap::new(),
             pending: VecDeque::new(),
             group_bytes: 0,
             barriers: VecDeque::new(),
-            clock,
-            stop,
-            sessions,
-            refused,
         }
     }
 
     /// Runs until told to stop, or until the journal can write no more: that is the error then.
     /// Whoever waits for an answer gets none, for nobody can say what the disk has.
     pub(crate) fn run(mut self) -> Result<Contents, String> {
-        'life: while let Some(first) = self.inbox.blocking_recv() {
+        'life: while let Some(first) = self.ports.inbox.blocking_recv() {
             let mut next = Some(first);
             for _ in 0..GROUP_MAX {
                 let Some(message) = next else { break };
@@ -108,7 +105,7 @@ impl Engine {
                     break 'life;
                 }
                 let is_full = self.group_bytes > GROUP_BYTES_MAX;
-                next = if is_full { None } else { self.inbox.try_recv().ok() };
+                next = if is_full { None } else { self.ports.inbox.try_recv().ok() };
             }
             // The last one of a full group has been received already.
             if let Some(message) = next
@@ -116,9 +113,10 @@ impl Engine {
             {
                 break 'life;
             }
+            self.journal.write();
             self.release();
             let count = self.core.session_count();
-            self.sessions.send_if_modified(|told| std::mem::replace(told, count) != count);
+            self.ports.sessions.send_if_modified(|told| std::mem::replace(told, count) != count);
             if self.journal.failure().is_some() {
                 break;
             }
@@ -133,7 +131,7 @@ impl Engine {
 
     /// Takes a message; says whether to go on.
     fn take(&mut self, message: Message) -> bool {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.ports.stop.load(Ordering::Relaxed) {
             return false;
         }
         match message {
@@ -164,11 +162,11 @@ impl Engine {
             let compactions = compactions.borrow();
             self.core.traffic.compactions = compactions.done;
             self.core.traffic.compactions_failed = compactions.failed;
-            self.core.traffic.refusals = self.refused.so_far();
+            self.core.traffic.refusals = self.ports.refused.so_far();
         }
         let now = self.clock.now();
         let Effects { outputs, txns, refused, .. } = self.core.handle(input, now);
-        refused.into_iter().for_each(|limit| self.refused.note(limit));
+        refused.into_iter().for_each(|limit| self.ports.refused.note(limit));
         self.journal.add(&txns);
         outputs.into_iter().for_each(|output| self.hold_back(output, now.mono_ms));
     }
@@ -183,11 +181,11 @@ impl Engine {
         match overflow {
             None => {}
             Some(Overflow::Outbox) => {
-                self.refused.note(Limit::OutboxBytes);
+                self.ports.refused.note(Limit::OutboxBytes);
                 self.cut(connection);
             }
             Some(Overflow::Backlog) => {
-                self.refused.note(Limit::BacklogBytes);
+                self.ports.refused.note(Limit::BacklogBytes);
                 self.cut_longest();
             }
         }
@@ -214,6 +212,7 @@ impl Engine {
     fn release(&mut self) {
         let durable = self.journal.durable();
         let now_ms = self.clock.now().mono_ms;
+        let mut mailbag = Vec::new();
         while self.pending.front().is_some_and(|pending| pending.zxid <= durable) {
             let Some(Pending { frame, outbox, asked_at_ms, .. }) = self.pending.pop_front() else {
                 break;
@@ -221,8 +220,11 @@ impl Engine {
             if matches!(frame, Frame::Reply(..)) {
                 self.core.traffic.replied_after(now_ms.saturating_sub(asked_at_ms));
             }
-            // A client that is gone has its end told by the one who has served it.
-            outbox.push(frame);
+            mailbag.push(Letter { frame, to: outbox });
+        }
+        if !mailbag.is_empty() {
+            // Without a runtime there are no connections either.
+            let _ = self.ports.mailbags.send(mailbag);
         }
         self.group_bytes = 0;
         while self.barriers.front().is_some_and(|(zxid, _)| *zxid <= durable) {

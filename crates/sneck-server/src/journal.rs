@@ -96,7 +96,7 @@ impl Disk {
         for txn in txns {
             self.record.clear();
             txn.encode(&mut self.record);
-            if let Err(error) = log.append(txn.at.zxid, &self.record) {
+            if let Err(error) = log.gather(txn.at.zxid, &self.record) {
                 // Why it has stopped says more than that it has.
                 let told = !matches!(error, AppendError::Stopped(_));
                 self.failed = Some(if told { error.to_string() } else { "the log stopped".into() });
@@ -122,11 +122,18 @@ impl Disk {
 }
 
 impl Journal {
-    /// Writes transactions down, some time soon and in this order.
+    /// Takes transactions, to be written down in this order, once [`Journal::write`] says so.
     pub(crate) fn add(&mut self, txns: &[Txn]) {
         match self {
             Self::Memory => {}
             Self::Disk(disk) => disk.add(txns),
+        }
+    }
+
+    /// Lets what was added be written, all of it with one sync if the disk is idle.
+    pub(crate) fn write(&self) {
+        if let Self::Disk(Disk { log: Some(log), .. }) = self {
+            log.wake();
         }
     }
 

@@ -21,11 +21,12 @@ use crate::compactions::Compactions;
 use crate::core::contents::Contents;
 use crate::core::words::{Allowed, Word};
 use crate::core::{Core, Input, Peer, Settings};
-use crate::engine::{Clock, Engine, INBOX_MAX, Message};
-use crate::front::{Door, Socket, Transport, listen_tcp, listen_unix};
+use crate::engine::{Clock, Engine, INBOX_MAX, Message, Ports};
+use crate::front::{Door, QUEUE_MAX, Socket, Transport, forward, listen_tcp, listen_unix};
 use crate::journal::{Disk, Journal};
 use crate::limits::Limits;
 use crate::log::{Durability, Folder, LogOptions, floor_at};
+use crate::outbox::deliver;
 use crate::refusals::Refusals;
 use crate::snapshot::{Compactor, Pace, restore};
 use crate::start_error::StartError;
@@ -260,11 +261,14 @@ impl Builder {
         let clock = Clock::start();
         let core = Core::new(self.settings(), contents, clock.now());
         let stop = Arc::new(AtomicBool::new(false));
-        let (count, sessions) = watch::channel(core.session_count());
+        let (told, sessions) = watch::channel(core.session_count());
         let compactions = journal.compactions();
-        let door = Door::new(sender, self.limits.clone(), Arc::clone(&stop));
+        let (queue, queued) = mpsc::channel(QUEUE_MAX);
+        let (mailbags, written) = mpsc::unbounded_channel();
+        let door = Door::new(queue, sender.clone(), self.limits.clone(), Arc::clone(&stop));
         let refused = door.refused().clone();
-        let engine = Engine::new(core, journal, inbox, clock, stop, count, refused);
+        let ports = Ports { inbox, stop, mailbags, sessions: told, refused };
+        let engine = Engine::new(core, journal, ports, clock);
         let (ended, end) = watch::channel(None);
         let run = move || {
             let result = engine.run();
@@ -273,6 +277,9 @@ impl Builder {
         };
         let thread = std::thread::Builder::new().name("sneck-core".into()).spawn(run);
         let thread = thread.map_err(StartError::Thread)?;
+        // These two end with the core, after its last words.
+        tokio::spawn(deliver(written));
+        tokio::spawn(forward(queued, sender));
         let transport = self.transport();
 
         let mut tasks = Vec::new();

@@ -24,9 +24,35 @@ use crate::refusals::Refused;
 use places::{Place, Places};
 use processes::{Origin, Processes};
 
+/// Messages that may wait for being forwarded to the core.
+pub(crate) const QUEUE_MAX: usize = 1_024;
+
+/// Takes what connections have to say to the core, and forwards it until the core has ended.
+///
+/// Connections could say it themselves, but would wake the core's thread for each request, which has
+/// answered it before the next one is read. This task runs after those that had something to read
+/// at the same time, so that the core is woken for all of them once, and their writes share a sync.
+pub(crate) async fn forward(mut queued: mpsc::Receiver<Message>, inbox: mpsc::Sender<Message>) {
+    let mut group = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            count = queued.recv_many(&mut group, QUEUE_MAX) => if count == 0 { return },
+            () = inbox.closed() => return,
+        }
+        for message in group.drain(..) {
+            if inbox.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// What every front end needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
+    /// To the task that forwards it to the inbox.
+    queue: mpsc::Sender<Message>,
     inbox: mpsc::Sender<Message>,
     limits: Arc<Limits>,
     backlog: Arc<Backlog>,
@@ -40,8 +66,14 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(inbox: mpsc::Sender<Message>, limits: Limits, stop: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        queue: mpsc::Sender<Message>,
+        inbox: mpsc::Sender<Message>,
+        limits: Limits,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Self {
+            queue,
             inbox,
             places: Arc::new(Places::new(&limits)),
             backlog: Arc::new(Backlog::new(&limits)),
@@ -114,7 +146,7 @@ impl Door {
 
     /// Says something to the core; says whether there still is one.
     pub(crate) async fn say(&self, message: Message) -> bool {
-        self.inbox.send(message).await.is_ok()
+        self.queue.send(message).await.is_ok()
     }
 
     pub(crate) async fn input(&self, input: Input) -> bool {

@@ -118,7 +118,24 @@ impl Log {
     ///
     /// See [`AppendError`]; the entry was not taken.
     pub fn append(&self, zxid: i64, payload: &[u8]) -> Result<(), AppendError> {
-        self.shared.append(zxid, payload)
+        self.gather(zxid, payload)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// As [`Log::append`], but leaves the log's thread asleep if it sleeps, so that what comes right
+    /// after shares a sync with it. [`Log::wake`] has to follow.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Log::append`].
+    pub fn gather(&self, zxid: i64, payload: &[u8]) -> Result<(), AppendError> {
+        self.shared.gather(zxid, payload)
+    }
+
+    /// Sees to it that what was gathered is written.
+    pub fn wake(&self) {
+        self.shared.wake();
     }
 
     /// Tells what is durable.

@@ -37,6 +37,10 @@ pub(super) struct State {
     /// Why the last one could not be done.
     pub(super) rotation_failure: Option<Arc<Failure>>,
     pub(super) closing: bool,
+    /// The log's thread waits for work.
+    idle: bool,
+    /// How many threads wait for news. To wake nobody is a system call, too.
+    waiting: usize,
     pub(super) stopped: Option<Stopped>,
 }
 
@@ -79,6 +83,8 @@ impl Shared {
             rotations_done: 0,
             rotation_failure: None,
             closing: false,
+            idle: false,
+            waiting: 0,
             stopped: None,
         };
         let (work, news) = (Condvar::new(), Condvar::new());
@@ -90,13 +96,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn append(&self, zxid: i64, payload: &[u8]) -> Result<(), AppendError> {
+    /// Puts an entry into the open batch. The log's thread may sleep on until [`Shared::wake`].
+    pub(super) fn gather(&self, zxid: i64, payload: &[u8]) -> Result<(), AppendError> {
         let bytes_max = self.payload_bytes_max;
         if payload.len() > bytes_max {
             return Err(AppendError::TooLarge { bytes: payload.len(), bytes_max });
         }
         let mut state = self.lock();
         while state.open.length() >= self.open_bytes_max && state.stopped.is_none() {
+            // Who makes room may not know yet that there is anything to do.
+            self.work.notify_one();
             state = self.wait(state);
         }
         if let Some(stopped) = &state.stopped {
@@ -108,26 +117,33 @@ impl Shared {
         if zxid <= state.appended {
             return Err(AppendError::NotAscending { zxid, last_zxid: state.appended });
         }
-        let first = state.open.is_empty();
         state.open.push(zxid, payload);
         state.appended = zxid;
-        drop(state);
-        if first {
-            // The thread that is woken takes all there is by then, so once is enough.
+        Ok(())
+    }
+
+    /// Wakes the log's thread if it sleeps over entries. It takes all there is by then, and looks
+    /// for more before it sleeps again.
+    pub(super) fn wake(&self) {
+        let mut state = self.lock();
+        if state.idle && !state.open.is_empty() {
+            state.idle = false;
+            drop(state);
             self.work.notify_one();
         }
-        Ok(())
     }
 
     /// Waits until there is work, and takes the open batch for the empty one given.
     pub(super) fn take_work(&self, batch: &mut Batch) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         while !state.has_work() {
+            state.idle = true;
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        state.idle = false;
         std::mem::swap(&mut state.open, batch);
         // Whoever waited for room has it now.
-        self.news.notify_all();
+        self.tell(&state);
         state
     }
 
@@ -144,16 +160,35 @@ impl Shared {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.wait(state),
                 Some(Duration::ZERO) => return Ok(false),
-                Some(left) => self
-                    .news
-                    .wait_timeout(state, left)
-                    .map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state),
+                Some(left) => self.wait_at_most(state, left),
             };
         }
     }
 
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.news.wait(state).unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let mut state = self.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
+    }
+
+    fn wait_at_most<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        left: Duration,
+    ) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let waited = self.news.wait_timeout(state, left);
+        let mut state = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+        state.waiting -= 1;
+        state
+    }
+
+    /// Wakes those who wait for news, if any do.
+    pub(super) fn tell(&self, state: &State) {
+        if state.waiting > 0 {
+            self.news.notify_all();
+        }
     }
 
     /// Ends the log for all who wait.

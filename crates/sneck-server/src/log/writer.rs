@@ -82,8 +82,10 @@ impl Writer {
         }
         self.write(batch)?;
         let durable = self.chain.zxid;
-        self.shared.lock().durable = durable;
-        self.shared.news.notify_all();
+        let mut state = self.shared.lock();
+        state.durable = durable;
+        self.shared.tell(&state);
+        drop(state);
         (self.notify)(Progress::Durable(durable));
         Ok(())
     }
