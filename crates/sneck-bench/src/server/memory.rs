@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
 
 use bytes::Bytes;
 use rustix::net::{AddressFamily, SocketType};
@@ -17,6 +18,8 @@ use crate::reading::Reading;
 const PER_ADDRESS: usize = 4_000;
 /// Creations on the way at once.
 const ON_THE_WAY: usize = 500;
+/// Sessions that begin at once.
+const HANDSHAKES: usize = 64;
 
 /// Fills both servers, and reads what they have in use before and after. The servers must be new.
 pub(crate) fn measure(both: &Contestants, size: Size) -> io::Result<Vec<Reading>> {
@@ -38,7 +41,16 @@ pub(crate) fn measure(both: &Contestants, size: Size) -> io::Result<Vec<Reading>
 
 fn with_sessions(addr: SocketAddr, sessions: usize, pid: u32) -> io::Result<f64> {
     let connect = |at: usize| Raw::over(from(at / PER_ADDRESS, addr)?);
-    let connected = (0..sessions).map(connect).collect::<io::Result<Vec<Raw>>>()?;
+    // Each waits until its session is on the disk, which many can do at once.
+    let connected = thread::scope(|scope| {
+        let some = |first| (first..sessions).step_by(HANDSHAKES).map(connect).collect();
+        let threads: Vec<_> =
+            (0..HANDSHAKES).map(|first| scope.spawn(move || some(first))).collect();
+        let joined = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        joined.collect::<io::Result<Vec<Vec<Raw>>>>()
+    })?;
     let resident = process::resident_mib(pid);
     drop(connected);
     resident
