@@ -4,12 +4,13 @@ use sneck_core::{Error, ErrorKind};
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::resume_unwind;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinError};
 
 /// A handle to the background thread, of which a process has one.
 ///
@@ -62,22 +63,44 @@ impl Driver {
         F: Future<Output: Send> + Send + 'static,
     {
         let (desk, mail) = channel();
-        let (told, outcome) = channel();
-        let task = self.0.spawn(work(Desk(desk.clone())));
-        let _given_up = AbortOnDrop(task.abort_handle());
-        self.0.spawn(async move {
-            // Nobody listens any more after an errand that panicked.
-            let _ = told.send(task.await);
-            let _ = desk.send(None);
-        });
+        let outcome = Arc::new(Mutex::new(None));
+        let work = work(Desk(desk.clone()));
+        let work = {
+            let outcome = Arc::clone(&outcome);
+            async move {
+                let output = work.await;
+                *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
+            }
+        };
+        // Nobody listens any more after an errand that panicked.
+        let no_more = move || drop(desk.send(None));
+        let (_given_up, end) = self.begin(Box::pin(work), Box::new(no_more));
         while let Ok(Some(one)) = mail.recv() {
             errand(one);
         }
-        match outcome.recv() {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => resume_unwind(error.into_panic()),
-            Err(_) => unreachable!("the background thread lives as long as the process"),
+        if let Ok(Err(error)) = end.recv() {
+            resume_unwind(error.into_panic());
         }
+        let output = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        output.unwrap_or_else(|| unreachable!("the background thread lives as long as the process"))
+    }
+
+    /// Starts work, and has its end told. Both are boxed: a task of its own type for each method of
+    /// this module was three quarters of what the crate took to compile.
+    fn begin(
+        &self,
+        work: Pin<Box<dyn Future<Output = ()> + Send>>,
+        at_the_end: Box<dyn FnOnce() + Send>,
+    ) -> (AbortOnDrop, Receiver<Result<(), JoinError>>) {
+        let (told, end) = channel();
+        let task = self.0.spawn(work);
+        let given_up = AbortOnDrop(task.abort_handle());
+        self.0.spawn(async move {
+            // Whoever does not wait any more does not care.
+            let _ = told.send(task.await);
+            at_the_end();
+        });
+        (given_up, end)
     }
 
     /// Lets a future run by itself.
@@ -121,7 +144,6 @@ impl Drop for AbortOnDrop {
 mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Arc;
 
     #[test]
     fn a_panic_of_the_work_is_the_callers() {
