@@ -7,9 +7,9 @@ mod stage;
 use std::process::Stdio;
 use std::time::Duration;
 
-use sneck_testkit::kazoo::{self, Recipe};
+use sneck_testkit::peer::{Peer, Recipe};
 use sneck_testkit::zookeeper::Shell;
-use sneck_testkit::{curator, or_skip};
+use sneck_testkit::{curator, kazoo, or_skip};
 use stage::{BOUND, Running, bare, done, line, sneck, until, until_in_line};
 
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -41,12 +41,12 @@ fn release(mut holder: Running) {
 #[tokio::test(flavor = "multi_thread")]
 async fn curator_waits_and_is_waited_for() {
     let (_server, address, url) = serve();
-    let mut first = or_skip!(curator::Peer::start(&address, TIMEOUT).await);
-    let mut third = or_skip!(curator::Peer::start(&address, TIMEOUT).await);
-    first.lock("/apps/a").await;
+    let mut first = or_skip!(curator::start(&address, TIMEOUT).await);
+    let mut third = or_skip!(curator::start(&address, TIMEOUT).await);
+    first.acquire(Recipe::Lock, "/apps/a").await;
     let mut second = contender(&url);
     until_in_line(&url, "a", 2);
-    third.begin_lock("/apps/a");
+    third.begin(Recipe::Lock, "/apps/a");
     until_in_line(&url, "a", 3);
     let mut fourth = contender(&url);
     until_in_line(&url, "a", 4);
@@ -55,7 +55,7 @@ async fn curator_waits_and_is_waited_for() {
     assert!(ours.zip(&theirs).all(|(ours, theirs)| ours.ends_with(theirs.as_str())), "{theirs:?}");
 
     assert_eq!(second.stdout(), "");
-    first.unlock("/apps/a").await;
+    first.release("/apps/a").await;
     let earlier = token(&mut second);
     assert!(!third.is_held("/apps/a"));
     release(second);
@@ -90,7 +90,7 @@ async fn a_person_with_zkcli_stands_in_line() {
 }
 
 /// Waits until these are in line.
-async fn contenders_are(peer: &mut kazoo::Peer, expected: &[&str]) {
+async fn contenders_are(peer: &mut Peer, expected: &[&str]) {
     let waiting = async { while peer.contenders("/k/lock").await != expected {} };
     assert!(tokio::time::timeout(BOUND, waiting).await.is_ok(), "never in line: {expected:?}");
 }
@@ -98,11 +98,11 @@ async fn contenders_are(peer: &mut kazoo::Peer, expected: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn kazoo_passes_locks_on() {
     let (_server, address, _) = serve();
-    let mut first = or_skip!(kazoo::Peer::start(&address, TIMEOUT, "first").await);
-    let mut second = or_skip!(kazoo::Peer::start(&address, TIMEOUT, "second").await);
-    let mut third = or_skip!(kazoo::Peer::start(&address, TIMEOUT, "third").await);
+    let mut first = or_skip!(kazoo::start(&address, TIMEOUT, "first").await);
+    let mut second = or_skip!(kazoo::start(&address, TIMEOUT, "second").await);
+    let mut third = or_skip!(kazoo::start(&address, TIMEOUT, "third").await);
     first.acquire(Recipe::Lock, "/k/lock").await;
-    assert!(!second.try_lock("/k/lock").await);
+    assert!(!second.attempt(Recipe::Lock, "/k/lock").await);
     second.begin(Recipe::Lock, "/k/lock");
     contenders_are(&mut first, &["first", "second"]).await;
     third.begin(Recipe::Lock, "/k/lock");
@@ -123,8 +123,9 @@ async fn kazoo_passes_locks_on() {
     first.release("/k/shared").await;
     third.held("/k/shared").await;
 
-    first.acquire(Recipe::Semaphore(1), "/k/permits").await;
-    third.begin(Recipe::Semaphore(1), "/k/permits");
+    let only = Recipe::Permits { take: 1, of: 1 };
+    first.acquire(only, "/k/permits").await;
+    third.begin(only, "/k/permits");
     assert_eq!(first.holders("/k/permits", 1).await, ["first"]);
     assert!(!third.is_held("/k/permits"));
     first.release("/k/permits").await;
@@ -136,7 +137,7 @@ async fn kazoo_passes_locks_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_under_kazoos_rules_is_refused() {
     let (_server, address, url) = serve();
-    let mut peer = or_skip!(kazoo::Peer::start(&address, TIMEOUT, "stranger").await);
+    let mut peer = or_skip!(kazoo::start(&address, TIMEOUT, "stranger").await);
     peer.acquire(Recipe::Lock, "/apps/a").await;
     let refused = done(sneck(&url, ["run", "a", "--", "true"]));
     assert_eq!(refused.code, Some(65), "{refused:?}");

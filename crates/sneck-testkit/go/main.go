@@ -1,10 +1,7 @@
 // Takes locks with go-zookeeper on behalf of a test that speaks to it over standard input and output.
 //
-// Arguments: servers, session timeout in milliseconds. A command is a line of words, and so is an
-// answer, which repeats the path: `lock PATH` is answered `held PATH` once it is, `unlock PATH` `free
-// PATH`, and `count PATH FILE N` `counted PATH N` after N times of locking, adding one to the number in
-// FILE, and unlocking. `exit` closes the session. A command that fails is answered `error PATH REASON`,
-// and a session that is there is told as `state CONNECTED`.
+// Arguments: servers, session timeout in milliseconds. Of the language of `peer.rs` it understands `lock`,
+// `release`, `count` and `exit`.
 package main
 
 import (
@@ -63,7 +60,7 @@ func carryOut(lock *zk.Lock, words []string) {
 	switch words[0] {
 	case "lock":
 		err = lock.Lock()
-	case "unlock":
+	case "release":
 		err = lock.Unlock()
 		answer[0] = "free"
 	case "count":

@@ -2,17 +2,12 @@
 
 Arguments: hosts, session timeout in seconds, the identifier that others in line can read.
 
-A command is a line of words, and so is an answer, which repeats the path. `lock PATH`, `read PATH`,
-`write PATH` and `semaphore PATH PERMITS` are answered `held PATH` once it is; `try-lock PATH` and so on
-is the same without waiting, answered `held PATH` or `busy PATH`; `unlock PATH`, whichever of them it was,
-`free PATH`. `contenders PATH` and `holders PATH PERMITS` are answered with the identifiers of those in a
-lock's line and of those who have a semaphore's permits, `queue PATH` with the names of the nodes.
-`count PATH FILE N` is answered `counted PATH N` after N times of locking, adding one to the number in
-FILE, and unlocking. `exit` closes the session.
+It understands the language of `peer.rs`: `lock`, `read`, `write`, `permits`, `lead`, `try-` of the first four,
+`release`, `queue`, `count` and `exit`. `contenders PATH` and `holders PATH PERMITS` are answered with the
+identifiers of those in a lock's line and of those who have a semaphore's permits.
 
 A lock also heeds contenders of other makes if their names are told beforehand: `heed PATH PATTERN...`
-is answered `heeding PATH`. A command that fails is answered `error PATH REASON`, and a change of the
-connection is told as `state NAME`.
+is answered `heeding PATH`.
 """
 
 import os
@@ -32,6 +27,50 @@ def say(*words):
         print(*words, flush=True)
 
 
+class Permits:
+    """Several permits of a semaphore, which kazoo takes one after the other."""
+
+    def __init__(self, client, path, identifier, take, permits):
+        self.semaphores = [client.Semaphore(path, identifier, permits) for _ in range(take)]
+
+    def acquire(self, blocking):
+        for at, semaphore in enumerate(self.semaphores):
+            if not semaphore.acquire(blocking=blocking):
+                for held in self.semaphores[:at]:
+                    held.release()
+                return False
+        return True
+
+    def release(self):
+        for semaphore in self.semaphores:
+            semaphore.release()
+
+
+class Leading:
+    """An election, whose leader is so for as long as a function runs."""
+
+    def __init__(self, election):
+        self.election = election
+        self.leads = threading.Event()
+        self.resigns = threading.Event()
+        self.thread = threading.Thread(target=election.run, args=(self.lead,), daemon=True)
+
+    def lead(self):
+        self.leads.set()
+        self.resigns.wait()
+
+    def acquire(self, blocking):
+        if not blocking:
+            raise ValueError("kazoo does not try to lead")
+        self.thread.start()
+        self.leads.wait()
+        return True
+
+    def release(self):
+        self.resigns.set()
+        self.thread.join()
+
+
 class Line:
     """What this process has to do with one path: one thing after the other, on a thread."""
 
@@ -40,7 +79,7 @@ class Line:
         self.identifier = identifier
         self.path = path
         self.patterns = []
-        self.held = None
+        self.held = []
         self.commands = queue.SimpleQueue()
         threading.Thread(target=self.work, daemon=True).start()
 
@@ -56,9 +95,8 @@ class Line:
         if verb == "heed":
             self.patterns = list(words)
             return "heeding", self.path
-        if verb == "unlock":
-            held, self.held = self.held, None
-            held.release()
+        if verb == "release":
+            self.held.pop(0).release()
             return "free", self.path
         if verb == "count":
             return self.count(*words)
@@ -66,7 +104,7 @@ class Line:
         contender = self.contender(recipe, *words)
         if not contender.acquire(blocking=verb == recipe):
             return "busy", self.path
-        self.held = contender
+        self.held.append(contender)
         return "held", self.path
 
     def contender(self, recipe, *words):
@@ -74,10 +112,12 @@ class Line:
             return self.client.ReadLock(self.path, self.identifier, self.patterns)
         if recipe == "write":
             return self.client.WriteLock(self.path, self.identifier, self.patterns)
-        if recipe == "semaphore":
-            return self.client.Semaphore(self.path, self.identifier, int(words[0]))
+        if recipe == "permits":
+            return Permits(self.client, self.path, self.identifier, *map(int, words))
         if recipe == "lock":
             return self.client.Lock(self.path, self.identifier, self.patterns)
+        if recipe == "lead":
+            return Leading(self.client.Election(self.path, self.identifier))
         raise ValueError(f"unknown command {recipe}")
 
     def count(self, path, times):

@@ -11,7 +11,6 @@ mod background;
 mod dropped;
 mod janitor;
 mod jars;
-mod peer;
 mod port;
 mod python;
 
@@ -21,6 +20,7 @@ pub mod curator;
 pub mod embedded;
 pub mod go;
 pub mod kazoo;
+pub mod peer;
 pub mod proxy;
 pub mod redis;
 pub mod skip;

@@ -1,207 +1,176 @@
-//! A program that takes locks with another library: spoken to a line at a time.
+//! A program that takes locks with another library, to stand in one line with; one language for all of
+//! them, a line at a time.
+//!
+//! The programs are `CuratorPeer.java`, `kazoo_peer.py` and `main.go`. A command is a line of words that
+//! begins with a verb and a path, and so is an answer, which repeats the path:
+//!
+//! | command | answer |
+//! |---|---|
+//! | the words of a [`Recipe`] | `held PATH` once it is |
+//! | the same with `try-` before it | `held PATH` or `busy PATH`, without waiting |
+//! | `release PATH` | `free PATH`: what was taken first of all that is held there |
+//! | `queue PATH` | `queue PATH NODE...`, by the numbers of the nodes |
+//! | `count PATH FILE N` | `counted PATH N`, after N times of locking, adding one to the number in the file, and unlocking |
+//! | `exit` | `bye`: the session is closed |
+//!
+//! What fails is answered `error PATH REASON`; a session that is there is told as `state CONNECTED`. What
+//! goes on on one path goes on in order; nothing on a path keeps another from going on.
+
+mod process;
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
-use std::process::ChildStdin;
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::path::Path;
 
 use rustix::process::Signal;
-use tokio::sync::mpsc;
 
-use crate::janitor::{Janitor, Piped, Process};
+pub(crate) use process::PeerProcess;
+
 use crate::skip::StartError;
 
-/// Far more than any answer takes that comes at all.
-const ANSWER_MAX: Duration = Duration::from_secs(90);
-
-/// What the peers of this crate say once they have a session.
-pub(crate) const CONNECTED: &str = "state CONNECTED";
-
-/// A running program; killed when dropped. A command is a line of words that begins with a verb and a
-/// path, and so is an answer, which repeats the path; `error PATH REASON` answers what fails.
-#[derive(Debug)]
-pub(crate) struct PeerProcess {
-    /// Whose library it is, for messages.
-    name: &'static str,
-    process: Process,
-    stdin: ChildStdin,
-    lines: mpsc::UnboundedReceiver<String>,
-    /// Lines that came while another was waited for.
-    unread: Vec<String>,
-    janitor: Janitor,
+/// How a path is taken. Which library has which is said; asking a peer for another is answered by an
+/// error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipe {
+    /// Alone: Curator's `InterProcessMutex`, kazoo's and go-zookeeper's `Lock`.
+    Lock,
+    /// Together with other readers: Curator's `InterProcessReadWriteLock`, kazoo's `ReadLock`.
+    Read,
+    /// Alone, in line with readers: the same of Curator, kazoo's `WriteLock`.
+    Write,
+    /// So many permits: Curator's `InterProcessSemaphoreV2`, and one after the other kazoo's `Semaphore`.
+    Permits {
+        /// How many are taken.
+        take: u32,
+        /// How many there are.
+        of: u32,
+    },
+    /// Leading until it is released: Curator's `LeaderLatch`, kazoo's `Election`.
+    Lead,
+    /// Leading until it is released: Curator's `LeaderSelector`.
+    Select,
 }
 
-impl PeerProcess {
-    /// Starts the program and returns when it has a session, which it tells by a line that begins with
-    /// `greeting`.
-    ///
-    /// # Errors
-    ///
-    /// [`StartError::Failed`] when it gets none.
+impl Recipe {
+    /// The command to take a path this way.
+    fn command(self, path: &str) -> String {
+        let verb = match self {
+            Recipe::Lock => "lock",
+            Recipe::Read => "read",
+            Recipe::Write => "write",
+            Recipe::Permits { take, of } => return format!("permits {path} {take} {of}"),
+            Recipe::Lead => "lead",
+            Recipe::Select => "select",
+        };
+        format!("{verb} {path}")
+    }
+}
+
+/// A running peer; killed when dropped.
+///
+/// # Panics
+///
+/// Whatever waits for an answer panics with the peer's log when that is an error or does not come.
+pub struct Peer(pub(crate) PeerProcess);
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Peer").field(&self.0.name()).field(&self.0.pid()).finish()
+    }
+}
+
+impl Peer {
+    /// Starts a program, and returns when it has a session.
     pub(crate) async fn start(
         name: &'static str,
         program: OsString,
         args: impl IntoIterator<Item = OsString>,
-        greeting: &str,
-    ) -> Result<PeerProcess, StartError> {
-        let janitor = Janitor::new(&format!("sneck-{}-", name.to_lowercase()))?;
-        let log = janitor.folder().join("log");
-        let mut process = janitor.spawn(program, args, &log, Piped::InAndOut)?;
-        let stdin = process.child.stdin.take().expect("stdin was asked for");
-        let stdout = process.child.stdout.take().expect("stdout was asked for");
-        let (sender, lines) = mpsc::unbounded_channel();
-        std::thread::Builder::new().name("peer".to_owned()).spawn(move || {
-            // Ends with the process, whose end of the pipe closes then, or with the receiver.
-            BufReader::new(stdout)
-                .lines()
-                .map_while(Result::ok)
-                .all(|line| sender.send(line).is_ok())
-        })?;
-        let unread = Vec::new();
-        let mut peer = PeerProcess { name, process, stdin, lines, unread, janitor };
-        peer.answer(greeting).await.map_err(StartError::Failed)?;
-        Ok(peer)
+    ) -> Result<Peer, StartError> {
+        PeerProcess::start(name, program, args, "state CONNECTED").await.map(Peer)
     }
 
-    /// Sends a command.
-    ///
-    /// # Panics
-    ///
-    /// When the program has ended.
-    pub(crate) fn say(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").expect("the peer lives while its pipe does");
+    /// Takes a path, and returns when it is held.
+    pub async fn acquire(&mut self, recipe: Recipe, path: &str) {
+        self.begin(recipe, path);
+        self.held(path).await;
     }
 
-    /// Takes the oldest line that begins with these words, once there is one.
-    ///
-    /// # Panics
-    ///
-    /// With the program's log, when the answer is an error or does not come.
-    pub(crate) async fn expect(&mut self, beginning: &str) -> String {
-        match self.answer(beginning).await {
-            Ok(line) => line,
-            Err(reason) => panic!("{reason}"),
-        }
+    /// Gets in line and does not wait.
+    pub fn begin(&mut self, recipe: Recipe, path: &str) {
+        self.0.say(&recipe.command(path));
     }
 
-    /// Takes the line that is one of these two, once there is one.
-    ///
-    /// # Panics
-    ///
-    /// As [`PeerProcess::expect`].
-    pub(crate) async fn expect_either(&mut self, one: &str, other: &str) -> String {
-        match self.answer_of(&[one, other]).await {
-            Ok(line) => line,
-            Err(reason) => panic!("{reason}"),
-        }
+    /// Takes a path if that can be had at once; says whether it is held now. go-zookeeper cannot try.
+    pub async fn attempt(&mut self, recipe: Recipe, path: &str) -> bool {
+        self.0.say(&format!("try-{}", recipe.command(path)));
+        let (held, busy) = (format!("held {path}"), format!("busy {path}"));
+        self.0.expect_either(&held, &busy).await == held
     }
 
-    /// Takes the oldest line that begins with these letters, be they a whole word or not.
-    ///
-    /// # Panics
-    ///
-    /// With the program's log, when none comes.
-    pub(crate) async fn expect_starting(&mut self, letters: &str) -> String {
-        let fits = |line: &str| line.starts_with(letters).then_some(Ok(()));
-        match self.first(letters, fits).await {
-            Ok(line) => line,
-            Err(reason) => panic!("{reason}"),
-        }
+    /// Returns when what was begun is held.
+    pub async fn held(&mut self, path: &str) {
+        self.0.expect(&format!("held {path}")).await;
     }
 
-    /// The words behind these, in the line that begins with them.
-    ///
-    /// # Panics
-    ///
-    /// As [`PeerProcess::expect`].
-    pub(crate) async fn words(&mut self, beginning: &str) -> Vec<String> {
-        let answer = self.expect(beginning).await;
-        answer[beginning.len()..].split_whitespace().map(str::to_owned).collect()
+    /// Whether `held` would return at once.
+    pub fn is_held(&mut self, path: &str) -> bool {
+        self.0.has_said(&format!("held {path}"))
     }
 
-    /// Whether a line has come that says just this.
-    pub(crate) fn has_said(&mut self, line: &str) -> bool {
-        while let Ok(line) = self.lines.try_recv() {
-            self.unread.push(line);
-        }
-        self.unread.iter().any(|said| said == line)
+    /// Gives back what was taken first of all that is held here.
+    pub async fn release(&mut self, path: &str) {
+        self.0.say(&format!("release {path}"));
+        self.0.expect(&format!("free {path}")).await;
+    }
+
+    /// The names of the nodes in line, in the order of their numbers.
+    pub async fn queue(&mut self, path: &str) -> Vec<String> {
+        self.ask(&format!("queue {path}")).await
+    }
+
+    /// Begins to add one to the number in `file` so many times, each time under the lock.
+    pub fn begin_count(&mut self, path: &str, file: &Path, times: u32) {
+        self.0.say(&format!("count {path} {} {times}", file.display()));
+    }
+
+    /// Returns when the counting is done.
+    pub async fn counted(&mut self, path: &str) {
+        self.0.expect(&format!("counted {path}")).await;
     }
 
     /// Closes the session, and with it gives up every lock.
-    ///
-    /// # Panics
-    ///
-    /// As [`PeerProcess::expect`].
-    pub(crate) async fn exit(mut self) {
-        self.say("exit");
-        self.expect("bye").await;
+    pub async fn exit(self) {
+        self.0.exit().await;
     }
 
-    /// Kills the program with -9; its session is left to expire.
-    pub(crate) async fn kill(self) {
-        tokio::task::spawn_blocking(move || drop(self)).await.expect("killing does not panic");
+    /// Kills the peer with -9; its session is left to expire.
+    pub async fn kill(self) {
+        self.0.kill().await;
     }
 
-    /// Sends a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        self.process.signal(signal).expect("a child of ours takes signals");
+    /// Stops the peer's clock (SIGSTOP).
+    pub fn pause(&self) {
+        self.0.signal(Signal::STOP);
+    }
+
+    /// Lets a paused peer go on.
+    pub fn resume(&self) {
+        self.0.signal(Signal::CONT);
     }
 
     /// The process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.pid()
+    pub fn pid(&self) -> u32 {
+        self.0.pid()
     }
 
-    /// What it logged.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.janitor.folder().join("log")).unwrap_or_default()
+    /// What the library logged.
+    pub fn log(&self) -> String {
+        self.0.log()
     }
 
-    async fn answer(&mut self, beginning: &str) -> Result<String, String> {
-        self.answer_of(&[beginning]).await
+    /// Asks, and returns the words behind the question when it is repeated.
+    pub(crate) async fn ask(&mut self, question: &str) -> Vec<String> {
+        self.0.say(question);
+        self.0.words(question).await
     }
-
-    /// Takes the oldest line that begins with one of these, or that tells an error about the path,
-    /// which is the same in all of them.
-    async fn answer_of(&mut self, beginnings: &[&str]) -> Result<String, String> {
-        let path = beginnings[0].split(' ').nth(1).unwrap_or_default();
-        let error = format!("error {path}");
-        let answers = |line: &str| {
-            let good = beginnings.iter().any(|beginning| begins(line, beginning));
-            good.then_some(Ok(())).or_else(|| begins(line, &error).then_some(Err(())))
-        };
-        self.first(beginnings[0], answers).await
-    }
-
-    /// Takes the oldest line that is an answer, a good one or a bad one; `wanted` is for messages.
-    async fn first(
-        &mut self,
-        wanted: &str,
-        answers: impl Fn(&str) -> Option<Result<(), ()>>,
-    ) -> Result<String, String> {
-        let name = self.name;
-        let give_up = Instant::now() + ANSWER_MAX;
-        loop {
-            let found = self.unread.iter().enumerate();
-            let found = found.filter_map(|(at, line)| Some((at, answers(line)?))).next();
-            if let Some((at, verdict)) = found {
-                let line = self.unread.remove(at);
-                return match verdict {
-                    Ok(()) => Ok(line),
-                    Err(()) => Err(format!("{name} says `{line}`:\n{}", self.log())),
-                };
-            }
-            let left = give_up.saturating_duration_since(Instant::now());
-            match tokio::time::timeout(left, self.lines.recv()).await {
-                Ok(Some(line)) => self.unread.push(line),
-                Ok(None) => return Err(format!("{name} ended:\n{}", self.log())),
-                Err(_) => return Err(format!("no `{wanted}` came:\n{}", self.log())),
-            }
-        }
-    }
-}
-
-/// Whether a line begins with these words, the last of them whole.
-fn begins(line: &str, words: &str) -> bool {
-    line.strip_prefix(words).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use sneck_testkit::curator::Peer;
-use sneck_testkit::or_skip;
+use sneck_testkit::peer::Recipe;
 use sneck_testkit::zookeeper::{self, Version};
+use sneck_testkit::{curator, or_skip};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -13,10 +13,10 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 async fn two_peers_stand_in_one_line() {
     let server = or_skip!(zookeeper::shared(Version::V3_9).await);
     let path = format!("/curator-{}", std::process::id());
-    let mut first = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
-    let mut second = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
-    first.lock(&path).await;
-    second.begin_lock(&path);
+    let mut first = or_skip!(curator::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    let mut second = or_skip!(curator::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    first.acquire(Recipe::Lock, &path).await;
+    second.begin(Recipe::Lock, &path);
     while first.queue(&path).await.len() < 2 {}
     let queue = second.queue(&path).await;
     let sequences: Vec<&str> =
@@ -24,16 +24,16 @@ async fn two_peers_stand_in_one_line() {
     assert_eq!(sequences.len(), 2);
     assert!(sequences[0] < sequences[1]);
     assert!(!second.is_held(&path));
-    first.unlock(&path).await;
+    first.release(&path).await;
     second.held(&path).await;
 
     // What a dead holder had is free once its session is over; a stopped one is no different.
-    first.begin_lock(&path);
+    first.begin(Recipe::Lock, &path);
     second.kill().await;
     first.held(&path).await;
     first.pause();
-    let mut third = or_skip!(Peer::start(&server.connect_string(), SESSION_TIMEOUT).await);
-    third.lock(&path).await;
+    let mut third = or_skip!(curator::start(&server.connect_string(), SESSION_TIMEOUT).await);
+    third.acquire(Recipe::Lock, &path).await;
     first.resume();
 
     let file = server_file();

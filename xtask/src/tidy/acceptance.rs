@@ -12,12 +12,7 @@ const LINES: u32 = 30;
 pub(super) fn check() -> Result<Vec<String>, String> {
     let table = root().join(TABLE);
     let table = std::fs::read_to_string(&table).map_err(|e| format!("{TABLE}: {e}"))?;
-    let mut sources = String::new();
-    let told = |error: std::io::Error| format!("{TESTS}: {error}");
-    for entry in std::fs::read_dir(root().join(TESTS)).map_err(told)? {
-        sources += &std::fs::read_to_string(entry.map_err(told)?.path()).map_err(told)?;
-    }
-    Ok(offences(&table, &sources))
+    Ok(offences(&table, &super::sources::text_of(TESTS)?))
 }
 
 fn offences(table: &str, sources: &str) -> Vec<String> {

@@ -32,6 +32,16 @@ pub(super) fn check() -> Result<Vec<String>, String> {
     Ok(offences)
 }
 
+/// All files of a folder, one after the other.
+pub(super) fn text_of(folder: &str) -> Result<String, String> {
+    let told = |error: std::io::Error| format!("{folder}: {error}");
+    let mut text = String::new();
+    for entry in std::fs::read_dir(root().join(folder)).map_err(told)? {
+        text += &std::fs::read_to_string(entry.map_err(told)?.path()).map_err(told)?;
+    }
+    Ok(text)
+}
+
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let told = |error: std::io::Error| format!("{}: {error}", folder.display());
     for entry in std::fs::read_dir(folder).map_err(told)? {

@@ -5,8 +5,6 @@
 mod counting;
 mod crash;
 mod interop;
-mod interop_dialects;
-mod interop_kinds;
 mod recipes;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../stage/mod.rs"]

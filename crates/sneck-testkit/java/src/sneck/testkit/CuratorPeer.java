@@ -7,15 +7,24 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
+import org.apache.curator.framework.recipes.leader.LeaderLatch;
+import org.apache.curator.framework.recipes.leader.LeaderSelector;
+import org.apache.curator.framework.recipes.leader.LeaderSelectorListenerAdapter;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
 import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
@@ -26,24 +35,43 @@ import org.apache.curator.retry.RetryForever;
 /**
  * Takes locks with Apache Curator on behalf of a test that speaks to it over standard input and output.
  *
- * <p>Arguments: connect string, session timeout in ms. A command is a line of words; so is an answer, which repeats the
- * path. {@code lock PATH} is answered {@code held PATH} once it is; {@code unlock PATH}: {@code free PATH};
- * {@code queue PATH}: {@code queue PATH NODE...}; {@code count PATH FILE N}: {@code counted PATH N} after N times of
- * locking, adding one to the number in FILE, and unlocking. {@code read}, {@code write} and {@code permits PATH TAKE OF}
- * are answered {@code held PATH}, {@code unread}, {@code unwrite} and {@code return}: {@code free PATH}. {@code revocable
- * PATH} locks, and {@code asked PATH} is said when somebody asks for the lock; {@code revoke PATH NODE} asks the holder:
- * {@code revoked PATH}. {@code exit} closes the session. A command that fails is
- * answered {@code error PATH REASON}, and a change of the connection is told as {@code state NAME}.
+ * <p>Arguments: connect string, session timeout in ms. It understands the language of {@code peer.rs}: {@code lock},
+ * {@code read}, {@code write}, {@code permits}, {@code lead}, {@code select}, {@code try-} of the first four,
+ * {@code release}, {@code queue}, {@code count} and {@code exit}. {@code revocable PATH} locks, and {@code asked PATH} is
+ * said when somebody asks for the lock; {@code revoke PATH NODE} asks the holder: {@code revoked PATH}. {@code leader PATH}
+ * is answered {@code leader PATH ID} with the id of whoever leads, in the eyes of a latch that does not take part.
  */
 public final class CuratorPeer {
     private static final int CONNECTION_TIMEOUT_MS = 15_000;
     private static final int RETRY_MS = 100;
 
+    /** How long to wait for what can be had at once: Curator asks the server before it looks at the time. */
+    private static final long AT_ONCE_MS = 0;
+
+    /** What the nodes of candidates say. */
+    private static final String CANDIDATE = "curator";
+
+    /** Something that can be had and given back, by the thread of its path. */
+    private interface Contender {
+        void acquire() throws Exception;
+
+        /** Whether it was free, and is held now. */
+        boolean attempt() throws Exception;
+
+        void release() throws Exception;
+    }
+
+    /** What goes on while a thread of the path waits for the lock. */
+    private static final Set<String> LOOKS = Set.of("queue", "revoke", "leader");
+
     private final CuratorFramework client;
     private final Map<String, InterProcessMutex> mutexes = new HashMap<>();
 
-    private final Map<String, InterProcessReadWriteLock> readWriteLocks = new HashMap<>();
-    private final Map<String, Collection<Lease>> leases = new HashMap<>();
+    /** A thread that writes may read beside it, if it asks the same object. */
+    private final Map<String, InterProcessReadWriteLock> readWriteLocks = new ConcurrentHashMap<>();
+
+    /** What is held on each path, in the order in which it was taken. */
+    private final Map<String, Queue<Contender>> held = new ConcurrentHashMap<>();
 
     /** Curator's mutex belongs to the thread that took it, so each path has one of its own. */
     private final Map<String, ExecutorService> threads = new HashMap<>();
@@ -81,7 +109,7 @@ public final class CuratorPeer {
 
     private void start(String[] words) {
         String path = words[1];
-        if (words[0].equals("queue") || words[0].equals("revoke")) {
+        if (LOOKS.contains(words[0])) {
             // A thread that waits for the lock must not keep the line from being looked at.
             run(words, path);
             return;
@@ -98,64 +126,176 @@ public final class CuratorPeer {
     }
 
     private String carryOut(String[] words, String path) throws Exception {
-        InterProcessMutex mutex = mutex(path);
         switch (words[0]) {
-            case "lock":
-                mutex.acquire();
-                return "held " + path;
-            case "unlock":
-                mutex.release();
+            case "release":
+                held.get(path).remove().release();
                 return "free " + path;
             case "queue":
-                return queue(mutex, path);
+                return queue(mutex(path), path);
             case "count":
-                return count(mutex, path, Paths.get(words[2]), Integer.parseInt(words[3]));
+                return count(mutex(path), path, Paths.get(words[2]), Integer.parseInt(words[3]));
             case "revocable":
-                mutex.makeRevocable(asked -> say("asked " + path));
-                mutex.acquire();
-                return "held " + path;
+                mutex(path).makeRevocable(asked -> say("asked " + path));
+                return take(new String[] {"lock", path}, path);
             case "revoke":
                 Revoker.attemptRevoke(client, path + "/" + words[2]);
                 return "revoked " + path;
-            case "permits":
-                take(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
-                return "held " + path;
-            case "return":
-                for (Lease lease : leases.remove(path)) {
-                    lease.close();
-                }
-                return "free " + path;
+            case "leader":
+                return "leader " + path + " " + new LeaderLatch(client, path).getLeader().getId();
             default:
-                return readOrWrite(words[0], readWriteLocks.computeIfAbsent(
-                        path, ignored -> new InterProcessReadWriteLock(client, path)), path);
+                return take(words, path);
         }
     }
 
-    private static String readOrWrite(String command, InterProcessReadWriteLock lock, String path) throws Exception {
-        switch (command) {
+    private String take(String[] words, String path) throws Exception {
+        boolean tries = words[0].startsWith("try-");
+        Contender contender = contender(words, path);
+        if (tries && !contender.attempt()) {
+            return "busy " + path;
+        }
+        if (!tries) {
+            contender.acquire();
+        }
+        held.computeIfAbsent(path, ignored -> new ArrayDeque<>()).add(contender);
+        return "held " + path;
+    }
+
+    private Contender contender(String[] words, String path) {
+        switch (words[0].replaceFirst("^try-", "")) {
+            case "lock":
+                return new Locked(mutex(path));
             case "read":
-                lock.readLock().acquire();
-                return "held " + path;
+                return new Locked(readWriteLock(path).readLock());
             case "write":
-                lock.writeLock().acquire();
-                return "held " + path;
-            case "unread":
-                lock.readLock().release();
-                return "free " + path;
-            case "unwrite":
-                lock.writeLock().release();
-                return "free " + path;
+                return new Locked(readWriteLock(path).writeLock());
+            case "permits":
+                return new Permits(client, path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+            case "lead":
+                return new Latched(client, path);
+            case "select":
+                return new Selected(client, path);
             default:
-                throw new IllegalArgumentException("unknown command " + command);
+                throw new IllegalArgumentException("unknown command " + words[0]);
         }
     }
 
-    private void take(String path, int take, int of) throws Exception {
-        leases.put(path, new InterProcessSemaphoreV2(client, path, of).acquire(take));
+    private static final class Locked implements Contender {
+        private final InterProcessMutex mutex;
+
+        Locked(InterProcessMutex mutex) {
+            this.mutex = mutex;
+        }
+
+        @Override
+        public void acquire() throws Exception {
+            mutex.acquire();
+        }
+
+        @Override
+        public boolean attempt() throws Exception {
+            return mutex.acquire(AT_ONCE_MS, TimeUnit.MILLISECONDS);
+        }
+
+        @Override
+        public void release() throws Exception {
+            mutex.release();
+        }
+    }
+
+    private static final class Permits implements Contender {
+        private final InterProcessSemaphoreV2 semaphore;
+        private final int take;
+        private Collection<Lease> leases;
+
+        Permits(CuratorFramework client, String path, int take, int of) {
+            semaphore = new InterProcessSemaphoreV2(client, path, of);
+            this.take = take;
+        }
+
+        @Override
+        public void acquire() throws Exception {
+            leases = semaphore.acquire(take);
+        }
+
+        @Override
+        public boolean attempt() throws Exception {
+            leases = semaphore.acquire(take, AT_ONCE_MS, TimeUnit.MILLISECONDS);
+            return leases != null;
+        }
+
+        @Override
+        public void release() {
+            semaphore.returnAll(leases);
+        }
+    }
+
+    private static final class Latched implements Contender {
+        private final LeaderLatch latch;
+
+        Latched(CuratorFramework client, String path) {
+            latch = new LeaderLatch(client, path, CANDIDATE);
+        }
+
+        @Override
+        public void acquire() throws Exception {
+            latch.start();
+            latch.await();
+        }
+
+        @Override
+        public boolean attempt() {
+            throw new IllegalArgumentException("a latch is not tried");
+        }
+
+        @Override
+        public void release() throws IOException {
+            latch.close();
+        }
+    }
+
+    private static final class Selected implements Contender {
+        private final ExecutorService thread = Executors.newSingleThreadExecutor();
+        private final CountDownLatch leads = new CountDownLatch(1);
+        private final CountDownLatch resigns = new CountDownLatch(1);
+        private final LeaderSelector selector;
+
+        Selected(CuratorFramework client, String path) {
+            selector = new LeaderSelector(client, path, thread, new LeaderSelectorListenerAdapter() {
+                @Override
+                public void takeLeadership(CuratorFramework ignored) throws InterruptedException {
+                    leads.countDown();
+                    resigns.await();
+                }
+            });
+            selector.setId(CANDIDATE);
+        }
+
+        @Override
+        public void acquire() throws InterruptedException {
+            selector.start();
+            leads.await();
+        }
+
+        @Override
+        public boolean attempt() {
+            throw new IllegalArgumentException("a selector does not try");
+        }
+
+        /** The node is gone when the thread has done what it does after leading. */
+        @Override
+        public void release() throws InterruptedException {
+            resigns.countDown();
+            thread.shutdown();
+            thread.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS);
+        }
     }
 
     private synchronized InterProcessMutex mutex(String path) {
         return mutexes.computeIfAbsent(path, ignored -> new InterProcessMutex(client, path));
+    }
+
+    private InterProcessReadWriteLock readWriteLock(String path) {
+        return readWriteLocks.computeIfAbsent(path, ignored -> new InterProcessReadWriteLock(client, path));
     }
 
     private static String queue(InterProcessMutex mutex, String path) throws Exception {
