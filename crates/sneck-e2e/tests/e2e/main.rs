@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "tests print what they measured, for people to read")]
 
+mod blocking;
 mod counting;
 mod crash;
 mod interop;
