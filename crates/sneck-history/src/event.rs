@@ -9,6 +9,9 @@ pub const CLOCK: &str = "clock";
 /// The kind of fault that kills a client. It begins before the process is killed and is healed when
 /// the process is gone; nobody of that number comes back.
 pub const CRASH: &str = "crash";
+/// The kind of fault by which an operator takes a client's places away. The client learns of it only
+/// afterwards, and so overlaps while it lasts are nobody's mistake.
+pub const REMOVAL: &str = "removal";
 
 /// A line of a history after its header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,7 +253,7 @@ pub enum Event {
     Fault {
         /// The number of this fault.
         fault: u64,
-        /// What kind: [`PAUSE`], [`CLOCK`], [`CRASH`], or any other word.
+        /// What kind: [`PAUSE`], [`CLOCK`], [`CRASH`], [`REMOVAL`], or any other word.
         kind: String,
         /// The one client it befalls; if none, the store as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,14 +34,21 @@
 //! assert!(reader.next().is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//!
 
+mod check;
 mod event;
 mod header;
+mod health;
 mod reader;
+mod report;
+mod sample;
+mod story;
 mod writer;
 
-pub use event::{CLOCK, CRASH, Entry, Event, Mode, PAUSE};
+pub use check::{Judge, judge};
+pub use event::{CLOCK, CRASH, Entry, Event, Mode, PAUSE, REMOVAL};
 pub use header::{Bounds, Claims, Floors, Header, Store, VERSION};
 pub use reader::{HistoryReader, LINE_BYTES_MAX, ReadError};
+pub use report::{Count, KEPT_MAX, Latency, Property, Report, Violation};
+pub use sample::Sample;
 pub use writer::HistoryWriter;

@@ -1,0 +1,76 @@
+//! P3: who asks later than another was granted has the larger token.
+//!
+//! Hazelcast's fenced mutex demands tokens that rise in the order of returns. That is too much: two
+//! calls that overlap may return in either order. Here a token has to be larger than those of all
+//! grants that had *returned before it was asked for*, and no two may be equal. One pass that keeps
+//! the largest token of each lock, O(n).
+
+use std::collections::HashMap;
+
+use super::Checker;
+use crate::report::{Property, Report};
+use crate::story::Story;
+use crate::{Entry, Event};
+
+/// A token, and the entry of its grant.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    token: u64,
+    seq: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    largest: HashMap<usize, Known>,
+    /// The largest token of the lock when an attempt began.
+    floors: HashMap<u64, Known>,
+    seen: HashMap<(usize, u64), u64>,
+}
+
+impl Checker for Tokens {
+    fn see(&mut self, entry: &Entry, story: &Story, report: &mut Report) {
+        let Some(attempt) = entry.event.attempt().and_then(|id| story.attempt(id)) else {
+            return;
+        };
+        let lock = attempt.lock;
+        match &entry.event {
+            Event::Acquire { .. } if attempt.asked.seq == entry.seq => {
+                let floor = self.largest.get(&lock).copied().unwrap_or_default();
+                self.floors.insert(attempt.id, floor);
+            }
+            Event::Granted { token, .. }
+                if attempt.granted.is_some_and(|(at, _)| at.seq == entry.seq) =>
+            {
+                let known = Known { token: *token, seq: entry.seq };
+                self.judge(attempt.id, lock, known, story, report);
+                let largest = self.largest.entry(lock).or_default();
+                if largest.token < known.token {
+                    *largest = known;
+                }
+            }
+            Event::Refused { .. } | Event::Unsure { .. } | Event::Cancel { .. } => {
+                self.floors.remove(&attempt.id);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Tokens {
+    fn judge(&mut self, id: u64, lock: usize, new: Known, story: &Story, report: &mut Report) {
+        let name = story.name(lock);
+        let Known { token, seq } = new;
+        let floor = self.floors.remove(&id).unwrap_or_default();
+        if let Some(other) = self.seen.insert((lock, token), seq) {
+            let sentence = format!("token {token} of {name:?} was granted twice");
+            report.violate(Property::RisingTokens, &[other, seq], sentence);
+        } else if token <= floor.token {
+            let sentence = format!(
+                "attempt {id} on {name:?} was granted token {token}, and token {} had been granted \
+                 before it began",
+                floor.token
+            );
+            report.violate(Property::RisingTokens, &[floor.seq, seq], sentence);
+        }
+    }
+}

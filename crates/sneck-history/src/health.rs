@@ -1,0 +1,199 @@
+//! Who was under which fault, and when.
+
+use std::collections::HashMap;
+
+use crate::story::{Moment, is_crash};
+use crate::{CLOCK, PAUSE, REMOVAL};
+
+/// The faults of a history, by whom they befell.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    timelines: HashMap<(Scope, Ill), Timeline>,
+    open: HashMap<u64, (Scope, String)>,
+    crashes: HashMap<u32, Moment>,
+    /// The clients that are known to be gone, in the order in which they went.
+    last_gone: Option<u32>,
+}
+
+/// A client, or the store with everybody.
+type Scope = Option<u32>;
+
+/// Which faults a timeline is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ill {
+    Anyhow,
+    Paused,
+    Clock,
+    Removed,
+}
+
+impl Health {
+    pub(crate) fn begin(&mut self, fault: u64, kind: &str, client: Scope, at: Moment) {
+        if self.open.insert(fault, (client, kind.to_owned())).is_some() {
+            return;
+        }
+        for ill in ills(kind) {
+            self.timelines.entry((client, ill)).or_default().begin(at.ns);
+        }
+        if let (true, Some(client)) = (is_crash(kind), client) {
+            self.crashes.entry(client).or_insert(at);
+        }
+    }
+
+    pub(crate) fn heal(&mut self, fault: u64, at: Moment) {
+        self.last_gone = None;
+        let Some((client, kind)) = self.open.remove(&fault) else { return };
+        if is_crash(&kind) {
+            // Nobody is well again after that; the end says that the process is gone.
+            self.last_gone = client;
+            return;
+        }
+        for ill in ills(&kind) {
+            self.timelines.entry((client, ill)).or_default().heal(at.ns);
+        }
+    }
+
+    /// When a client began to be killed.
+    pub(crate) fn crash_of(&self, client: u32) -> Option<Moment> {
+        self.crashes.get(&client).copied()
+    }
+
+    /// The client whose death the last fault that was healed has been.
+    pub(crate) fn just_gone(&self) -> Option<u32> {
+        self.last_gone
+    }
+
+    /// Whether a client was stopped at any time between.
+    pub(crate) fn was_paused(&self, client: u32, from_ns: u64, to_ns: u64) -> bool {
+        self.meets(Some(client), Ill::Paused, from_ns, to_ns)
+    }
+
+    /// Whether the clock of a client, or of the store, was wrong at any time between.
+    pub(crate) fn was_misled(&self, client: u32, from_ns: u64, to_ns: u64) -> bool {
+        [Some(client), None].into_iter().any(|scope| self.meets(scope, Ill::Clock, from_ns, to_ns))
+    }
+
+    /// Whether an operator took a place of a client away at any time between.
+    pub(crate) fn was_robbed(&self, client: u32, from_ns: u64, to_ns: u64) -> bool {
+        self.meets(Some(client), Ill::Removed, from_ns, to_ns)
+    }
+
+    /// Whether the store was under any fault between.
+    pub(crate) fn store_was_ill(&self, from_ns: u64, to_ns: u64) -> bool {
+        self.meets(None, Ill::Anyhow, from_ns, to_ns)
+    }
+
+    /// Whether a client itself was under any fault between.
+    pub(crate) fn was_ill(&self, client: u32, from_ns: u64, to_ns: u64) -> bool {
+        self.meets(Some(client), Ill::Anyhow, from_ns, to_ns)
+    }
+
+    /// The longest time between two instants in which neither a client nor the store was ill.
+    pub(crate) fn longest_well_ns(&self, client: u32, from_ns: u64, to_ns: u64) -> u64 {
+        let spans = |scope| {
+            let timeline = self.timelines.get(&(scope, Ill::Anyhow));
+            timeline.map_or(&[][..], |timeline| timeline.between(from_ns, to_ns))
+        };
+        let (mut own, mut common) = (spans(Some(client)), spans(None));
+        let (mut well_since, mut longest) = (from_ns, 0);
+        loop {
+            let next = match (own.first(), common.first()) {
+                (Some(one), Some(other)) if one.0 <= other.0 => next_of(&mut own),
+                (Some(_), None) => next_of(&mut own),
+                (_, Some(_)) => next_of(&mut common),
+                (None, None) => break,
+            };
+            let (ill_from, ill_to) = next;
+            longest = longest.max(ill_from.saturating_sub(well_since));
+            well_since = well_since.max(ill_to);
+        }
+        longest.max(to_ns.saturating_sub(well_since))
+    }
+
+    fn meets(&self, scope: Scope, ill: Ill, from_ns: u64, to_ns: u64) -> bool {
+        let timeline = self.timelines.get(&(scope, ill));
+        timeline.is_some_and(|timeline| !timeline.between(from_ns, to_ns).is_empty())
+    }
+}
+
+fn next_of(spans: &mut &[(u64, u64)]) -> (u64, u64) {
+    let first = spans[0];
+    *spans = &spans[1..];
+    first
+}
+
+fn ills(kind: &str) -> impl Iterator<Item = Ill> {
+    let special = match kind {
+        PAUSE => Some(Ill::Paused),
+        CLOCK => Some(Ill::Clock),
+        REMOVAL => Some(Ill::Removed),
+        _ => None,
+    };
+    [Some(Ill::Anyhow), special].into_iter().flatten()
+}
+
+/// The times in which at least one fault was on, in order, none touching the next.
+#[derive(Debug, Default)]
+struct Timeline {
+    spans: Vec<(u64, u64)>,
+    depth: usize,
+}
+
+impl Timeline {
+    fn begin(&mut self, at_ns: u64) {
+        self.depth += 1;
+        if self.depth == 1 {
+            self.spans.push((at_ns, u64::MAX));
+        }
+    }
+
+    fn heal(&mut self, at_ns: u64) {
+        self.depth = self.depth.saturating_sub(1);
+        if let (0, Some(last)) = (self.depth, self.spans.last_mut()) {
+            last.1 = at_ns;
+        }
+    }
+
+    /// The spans that have an instant in common with this one.
+    fn between(&self, from_ns: u64, to_ns: u64) -> &[(u64, u64)] {
+        let first = self.spans.partition_point(|(_, to)| *to < from_ns);
+        let last = self.spans.partition_point(|(from, _)| *from <= to_ns);
+        self.spans.get(first..last).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ns: u64) -> Moment {
+        Moment { ns, seq: ns }
+    }
+
+    #[test]
+    fn the_longest_time_in_health_is_what_no_fault_touches() {
+        let mut health = Health::default();
+        assert_eq!(health.longest_well_ns(1, 10, 30), 20);
+        health.begin(1, "partition", Some(1), at(14));
+        health.begin(2, "partition", Some(1), at(16));
+        health.heal(1, at(18));
+        health.begin(3, "no leader", None, at(19));
+        health.heal(2, at(20));
+        health.heal(3, at(24));
+        assert_eq!(health.longest_well_ns(1, 10, 30), 6);
+        assert_eq!(health.longest_well_ns(2, 10, 30), 9);
+        assert_eq!(health.longest_well_ns(1, 15, 24), 0);
+        assert!(!health.was_paused(1, 0, 99) && health.store_was_ill(24, 30));
+    }
+
+    #[test]
+    fn who_was_killed_is_never_well_again() {
+        let mut health = Health::default();
+        health.begin(1, crate::CRASH, Some(7), at(5));
+        assert_eq!(health.just_gone(), None);
+        health.heal(1, at(6));
+        assert_eq!(health.just_gone(), Some(7));
+        assert_eq!(health.longest_well_ns(7, 0, 100), 5);
+        assert_eq!(health.crash_of(7), Some(at(5)));
+    }
+}
