@@ -35,7 +35,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod arbiter;
 mod check;
+mod clock;
+mod desk;
 mod event;
 mod header;
 mod health;
@@ -43,12 +46,17 @@ mod reader;
 mod report;
 mod sample;
 mod story;
+mod teller;
 mod writer;
 
+pub use arbiter::{Arbiter, Message, NAME_BYTES_MAX, RESOURCES_MAX, Refusal, Reply, Say};
 pub use check::{Judge, judge};
+pub use clock::monotonic_ns;
+pub use desk::{CLIENTS_MAX, Desk};
 pub use event::{CLOCK, CRASH, Entry, Event, Mode, PAUSE, REMOVAL};
 pub use header::{Bounds, Claims, Floors, Header, Store, VERSION};
 pub use reader::{HistoryReader, LINE_BYTES_MAX, ReadError};
 pub use report::{Count, KEPT_MAX, Latency, Property, Report, Violation};
 pub use sample::Sample;
+pub use teller::{Access, Stamp, Teller};
 pub use writer::HistoryWriter;
