@@ -1,11 +1,12 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask tidy`.
+//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
 mod bench;
 mod differential;
 mod fuzz;
+mod history;
 mod kazoo;
 mod servers;
 mod talk;
@@ -37,6 +38,8 @@ enum Verb {
     Differential(differential::Arguments),
     /// Give everything that reads bytes of others what nobody should send, for as long as wanted.
     Fuzz(fuzz::Arguments),
+    /// Judge what happened to locks, write it down, or make a sample of it.
+    History(history::Arguments),
     /// Run kazoo's own suite against sneck's server.
     Kazoo,
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates, the tests of
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Differential(arguments) => differential::run(&arguments),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::History(arguments) => history::run(&arguments),
         Verb::Kazoo => kazoo::run(),
         Verb::Tidy => tidy::run(),
     };
