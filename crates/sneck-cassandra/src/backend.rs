@@ -221,9 +221,9 @@ impl Survey for Cassandra {
     /// Who holds the lock, by age. Who waits is not in the store.
     async fn line(&self, name: &Name) -> Result<Vec<Contender>, Error> {
         let line = self.store.confirm(name).await.map_err(|failure| self.located(failure, name))?;
-        let mut holders = line.map(|line| line.holders).unwrap_or_default();
-        holders.sort_by_key(|holder| holder.token);
-        Ok(holders.iter().map(|holder| holder.contender()).collect())
+        let Some(mut line) = line else { return Ok(Vec::new()) };
+        line.holders.sort_by_key(|holder| holder.token);
+        Ok(line.holders.iter().map(|holder| holder.contender(line.permits)).collect())
     }
 
     /// Reads the whole table: for people, not for programs.

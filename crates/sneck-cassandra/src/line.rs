@@ -86,6 +86,20 @@ impl HolderMode {
         }
     }
 
+    /// As it is told to others, as far as it can be understood.
+    fn told(self, of: Option<NonZeroU32>) -> Option<Mode> {
+        match self {
+            HolderMode::Exclusive => Some(Mode::Exclusive),
+            HolderMode::Shared => Some(Mode::Shared),
+            HolderMode::Write => Some(Mode::Write),
+            HolderMode::Permits { take } => {
+                let all = Permits::new(take.get(), take.get()).ok()?;
+                Some(Mode::Permits(all.resized(of?)))
+            }
+            HolderMode::Strange => None,
+        }
+    }
+
     /// For the admission rule; `of` are the permits that there are.
     fn entry(self, of: NonZeroU32) -> Entry {
         let mode = match self {
@@ -146,16 +160,20 @@ impl Line {
     pub(crate) fn waiting(&self) -> (Waiting, Option<Duration>) {
         let holder = self.holders.iter().min_by_key(|holder| holder.token);
         let left = self.holders.iter().map(|holder| holder.left).min();
-        (Waiting { ahead: None, holder: holder.map(Holder::contender) }, left)
+        (Waiting { ahead: None, holder: holder.map(|holder| holder.contender(self.permits)) }, left)
     }
 }
 
 impl Holder {
-    /// As it is shown to people.
-    pub(crate) fn contender(&self) -> Contender {
-        let mut contender = Contender::new(self.owner.to_string(), self.meta.as_bytes());
-        contender.token = u64::try_from(self.token).ok().and_then(Token::new);
-        contender
+    /// As it is shown to people; `permits` are those that there are.
+    pub(crate) fn contender(&self, permits: Option<NonZeroU32>) -> Contender {
+        Contender {
+            claim: Some(self.owner),
+            mode: self.mode.told(permits),
+            held: true,
+            token: u64::try_from(self.token).ok().and_then(Token::new),
+            ..Contender::new(self.owner.to_string(), self.meta.as_bytes())
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::backend::Backend;
 use crate::backoff::Backoff;
-use crate::claim::{Claim, Grant, Mode, Request, Standing, Term, Waiting};
+use crate::claim::{Claim, ClaimId, Grant, Mode, Request, Standing, Term, Waiting};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::contender::Contender;
+use crate::deadlock::{Deadlock, Wait, deadlocks};
 use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
 use crate::instrument::{Instrument, Subject, Watched};
@@ -37,6 +38,9 @@ pub struct Limits {
     pub recheck: Duration,
     /// The longest time `try_lock` waits for an answer of the store: 10 s.
     pub answer: Duration,
+    /// How long a claim that [yields](crate::Ties::yields) waits before it looks for a circle: 1 s. It looks
+    /// again after twice as long each time, up to `recheck`.
+    pub deadlock: Duration,
     /// How much longer than its time-out a failed attempt may take, so as to have left the line and
     /// learnt who holds the lock by the time it returns: 250 ms. What is not done by then goes on in
     /// the background.
@@ -48,6 +52,7 @@ impl Default for Limits {
         Limits {
             recheck: Duration::from_secs(10),
             answer: Duration::from_secs(10),
+            deadlock: Duration::from_secs(1),
             leave: Duration::from_millis(250),
         }
     }
@@ -153,9 +158,9 @@ impl Locker {
             watched.failed(&error);
             return Err(error);
         }
-        let seed = request.id.as_u128() as u64;
-        let place = Place::new(self.backend.claim(request), self.pauses(seed));
-        self.acquire_place(place, watched, name, seed, patience, progress).await
+        let asker = Asker { name, id: request.id, yields: request.ties.yields };
+        let place = Place::new(self.backend.claim(request), self.pauses(asker.seed()));
+        self.acquire_place(place, watched, asker, patience, progress).await
     }
 
     /// Acquires several locks at once: all or none. Waiting for all of them counts as one wait, and the
@@ -172,7 +177,7 @@ impl Locker {
     /// When the future is dropped, all places in line are given up in the background.
     pub async fn acquire_all(
         &self,
-        requests: Vec<Request>,
+        mut requests: Vec<Request>,
         patience: Patience,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
@@ -180,10 +185,15 @@ impl Locker {
             self.check_mode(request)?;
         }
         check_all(&requests).map_err(|error| error.with_backend(&self.backend.label()))?;
-        let (name, seed) = (requests[0].name.clone(), requests[0].id.as_u128() as u64);
-        let watched = self.watch(&name, requests[0].mode);
-        let place = Place::new(self.backend.claim_all(requests), self.pauses(seed));
-        self.acquire_place(place, watched, name, seed, patience, progress).await
+        let first = &requests[0];
+        let yields = first.ties.yields;
+        let asker = Asker { name: first.name.clone(), id: first.id, yields };
+        let watched = self.watch(&asker.name, first.mode);
+        if requests.len() > 1 {
+            requests.iter_mut().for_each(|request| request.ties.group = Some(asker.id));
+        }
+        let place = Place::new(self.backend.claim_all(requests), self.pauses(asker.seed()));
+        self.acquire_place(place, watched, asker, patience, progress).await
     }
 
     fn watch(&self, name: &Name, mode: Mode) -> Watched {
@@ -205,8 +215,7 @@ impl Locker {
         &self,
         mut place: Place,
         mut watched: Watched,
-        name: Name,
-        seed: u64,
+        asker: Asker,
         patience: Patience,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
@@ -222,12 +231,13 @@ impl Locker {
             biased;
             result = self.wait(&mut place, patience, &mut seen, &progress) => result,
             error = self.run_out(patience) => Err(error),
+            error = self.stand_in_circle(&asker) => Err(error),
         };
         let error = match result {
             Ok(Some((asked, grant))) => match self.lapsed(asked, &grant) {
                 None => {
                     watched.acquired(grant.token);
-                    return Ok(Some(self.guard(place, watched, name, asked, grant, seed)));
+                    return Ok(Some(self.guard(place, watched, asker, asked, grant)));
                 }
                 Some(loss) => place_lost(loss),
             },
@@ -238,9 +248,9 @@ impl Locker {
             }
             Err(error) => error,
         };
-        let error = self.locate(seen.explain(error), &name);
+        let error = self.locate(seen.explain(error), &asker.name);
         watched.failed(&error);
-        let holder = self.holder(&name, &error, seen);
+        let holder = self.holder(&asker.name, &error, seen);
         let (left, holder) = tokio::join!(place.leave_within(self.limits.leave), holder);
         Err(error.with_holder(holder).with_outcome(left))
     }
@@ -295,6 +305,27 @@ impl Locker {
         }
     }
 
+    /// Resolves when the claim waits in a circle, and is the one of it to give up.
+    async fn stand_in_circle(&self, asker: &Asker) -> Error {
+        let (Some(survey), true) = (self.backend.survey(), asker.yields) else {
+            return std::future::pending().await;
+        };
+        let mut pauses = Backoff::new(self.limits.deadlock, self.limits.recheck, asker.seed());
+        loop {
+            // Most waits are short, and a look reads all lines.
+            tokio::time::sleep(pauses.pause()).await;
+            // What cannot be seen now is looked for again.
+            let Ok(seen) = deadlocks(survey).await else { continue };
+            let ours = |deadlock: &Deadlock| deadlock.victim().is_some_and(|wait| asker.is(wait));
+            if let Some(deadlock) = seen.found.into_iter().find(ours) {
+                let text = format!("this wait is one of a circle: {deadlock}");
+                return Error::new(ErrorKind::Deadlock, text)
+                    .with_hint("give back what is held, and ask again; or take all at once")
+                    .with_deadlock(deadlock);
+            }
+        }
+    }
+
     /// Why a lease that ended while its grant was on the way must not become a lock.
     fn lapsed(&self, asked: Instant, grant: &Grant) -> Option<Loss> {
         let now = self.clock.now();
@@ -308,15 +339,15 @@ impl Locker {
         &self,
         mut place: Place,
         watched: Watched,
-        name: Name,
+        asker: Asker,
         asked: Instant,
         grant: Grant,
-        seed: u64,
     ) -> Guard {
         let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
-        let label = self.backend.label();
-        let granted = Granted { claim, watched, name, label, grant, asked };
-        granted.guard(self.clock.clone(), self.pauses(seed))
+        let (label, backoff) = (self.backend.label(), self.pauses(asker.seed()));
+        let Asker { name, id, .. } = asker;
+        let granted = Granted { claim, watched, name, id, label, grant, asked };
+        granted.guard(self.clock.clone(), backoff)
     }
 
     /// Who holds the lock that was not had in time.
@@ -378,6 +409,25 @@ fn check_all(requests: &[Request]) -> Result<(), Error> {
 fn place_lost(loss: Loss) -> Error {
     Error::new(ErrorKind::Lost, format!("the place in line was lost: {loss}"))
         .with_hint("ask for the lock again; the new place is at the end of the line")
+}
+
+/// Who asks, and for which lock; of several, for the first.
+struct Asker {
+    name: Name,
+    id: ClaimId,
+    /// Whether it gives up rather than to wait in a circle.
+    yields: bool,
+}
+
+impl Asker {
+    /// Sets the jitter of its pauses apart from that of others.
+    fn seed(&self) -> u64 {
+        self.id.as_u128() as u64
+    }
+
+    fn is(&self, wait: &Wait) -> bool {
+        [wait.waiter.claim, wait.waiter.ties.group].contains(&Some(self.id))
+    }
 }
 
 /// What the wait loop saw last.

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::record::Records;
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -90,6 +91,22 @@ pub trait Survey: Send + Sync {
     /// # Errors
     /// When the store cannot be asked, or refuses.
     async fn names(&self) -> Result<Vec<Name>, Error>;
+
+    /// The lines of all locks. They are read while others come and go, so each is of a moment of its own.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or refuses.
+    async fn lines(&self) -> Result<BTreeMap<Name, Vec<Contender>>, Error> {
+        let mut lines = BTreeMap::new();
+        for name in self.names().await? {
+            let line = self.line(&name).await?;
+            // Whoever was there has left since.
+            if !line.is_empty() {
+                lines.insert(name, line);
+            }
+        }
+        Ok(lines)
+    }
 
     /// Resolves when the lock has another holder than the one `seen`, or has one where it had `None`.
     /// It may resolve early. A store that cannot tell never resolves; the caller looks again in any case.

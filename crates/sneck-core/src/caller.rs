@@ -44,7 +44,7 @@ impl Caller {
     pub fn parse(text: &str) -> Option<Self> {
         let mut caller = Caller::anonymous();
         let mut ours = false;
-        for (key, value) in Fields(text) {
+        for (key, value) in Pairs(text) {
             match key {
                 "host" => caller.host = value,
                 "pid" => caller.pid = value.parse().ok()?,
@@ -113,9 +113,9 @@ fn put(text: &mut String, key: &str, value: &str, room: usize) {
 }
 
 /// The `key=value` pairs of a line; stops at the first thing that is none.
-struct Fields<'a>(&'a str);
+pub(crate) struct Pairs<'a>(pub(crate) &'a str);
 
-impl<'a> Iterator for Fields<'a> {
+impl<'a> Iterator for Pairs<'a> {
     type Item = (&'a str, String);
 
     fn next(&mut self) -> Option<Self::Item> {

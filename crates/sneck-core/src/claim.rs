@@ -6,9 +6,10 @@ use crate::error::{Error, ErrorKind};
 use crate::lease::{Lease, Loss};
 use crate::name::Name;
 use crate::permits::Permits;
+use crate::ties::Ties;
 use crate::token::Token;
 use async_trait::async_trait;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
@@ -119,12 +120,28 @@ pub struct Request {
     pub id: ClaimId,
     /// Who asks.
     pub caller: Caller,
+    /// What is held while it waits.
+    pub ties: Ties,
 }
 
 impl Request {
-    /// A request under a fresh random identity.
+    /// The largest length of a [description](Request::description), in bytes.
+    pub const DESCRIPTION_MAX: usize = 2 * Caller::TEXT_MAX;
+
+    /// A request under a fresh random identity, which is tied to nothing.
     pub fn new(name: Name, mode: Mode, caller: Caller) -> Self {
-        Request { name, mode, id: ClaimId::random(), caller }
+        Request { name, mode, id: ClaimId::random(), caller, ties: Ties::default() }
+    }
+
+    /// What a store keeps beside the claim, for everybody else to see: one line of text, which
+    /// [`Contender::new`] reads.
+    pub fn description(&self) -> String {
+        let mut text = self.caller.to_string();
+        if let Mode::Permits(permits) = self.mode {
+            let _ = write!(text, " permits={}/{}", permits.take(), permits.of());
+        }
+        self.ties.put(&mut text);
+        text
     }
 }
 

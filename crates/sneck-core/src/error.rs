@@ -1,6 +1,7 @@
 //! What went wrong, for which lock, on which store, and whether anything may have been applied.
 
 use crate::contender::Contender;
+use crate::deadlock::Deadlock;
 use crate::name::Name;
 use std::error::Error as StdError;
 use std::fmt;
@@ -23,6 +24,7 @@ struct Inner {
     backend: Option<Arc<str>>,
     hint: Option<String>,
     holder: Option<Contender>,
+    deadlock: Option<Arc<Deadlock>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -41,6 +43,9 @@ pub enum ErrorKind {
     /// The lock, or the place in line for it, was lost: the session ended, the deadline passed, or
     /// the place was removed by somebody else.
     Lost,
+    /// The lock was not waited for any longer: the wait was one of a circle, which nobody else was going to
+    /// break; [`Error::deadlock`] is the circle. Who gives back what it holds, and asks again, gets on.
+    Deadlock,
     /// The line for this lock cannot be trusted to exclude, so nobody is let in: somebody queues
     /// there under other rules, or the store's counter is used up. The hint names the remedy.
     Refused,
@@ -73,6 +78,7 @@ impl Error {
             backend: None,
             hint: None,
             holder: None,
+            deadlock: None,
             source: None,
         }))
     }
@@ -102,6 +108,13 @@ impl Error {
     #[must_use]
     pub fn with_holder(mut self, holder: Option<Contender>) -> Self {
         self.0.holder = holder;
+        self
+    }
+
+    /// Names the circle of waiting that was broken.
+    #[must_use]
+    pub fn with_deadlock(mut self, deadlock: Deadlock) -> Self {
+        self.0.deadlock = Some(Arc::new(deadlock));
         self
     }
 
@@ -153,6 +166,11 @@ impl Error {
     /// Who holds the lock that was not had, if it is known.
     pub fn holder(&self) -> Option<&Contender> {
         self.0.holder.as_ref()
+    }
+
+    /// The circle of waiting that was broken by not waiting any longer.
+    pub fn deadlock(&self) -> Option<&Deadlock> {
+        self.0.deadlock.as_deref()
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

@@ -1,7 +1,7 @@
 //! A lock that is held.
 
 use crate::backoff::Backoff;
-use crate::claim::{Claim, Grant, Standing, Term};
+use crate::claim::{Claim, ClaimId, Grant, Standing, Term};
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::instrument::Watched;
@@ -39,6 +39,8 @@ enum Order {
 /// What a guard, its loss signals and its keeper share.
 pub(crate) struct Hold {
     name: Name,
+    /// Of the claim; of the first, where there are several.
+    id: ClaimId,
     label: Arc<str>,
     token: Token,
     /// Of each lock, where there are several.
@@ -69,6 +71,12 @@ impl Guard {
         let hold = &*self.hold;
         let alone = hold.tokens.is_empty().then_some((&hold.name, hold.token));
         alone.into_iter().chain(hold.tokens.iter().map(|(name, token)| (name, *token)))
+    }
+
+    /// The identity of the claim that is held; of several that were taken at once, of the first. By it
+    /// another claim can say that it is [held meanwhile](crate::Ties::holds).
+    pub fn claim_id(&self) -> ClaimId {
+        self.hold.id
     }
 
     /// Whether the lock is certainly still held, judged by the clock and what is known here; nothing
@@ -273,6 +281,7 @@ pub(crate) struct Granted {
     pub(crate) claim: Box<dyn Claim>,
     pub(crate) watched: Watched,
     pub(crate) name: Name,
+    pub(crate) id: ClaimId,
     pub(crate) label: Arc<str>,
     pub(crate) grant: Grant,
     /// The instant before the question was sent whose answer was the grant.
@@ -289,8 +298,8 @@ impl Granted {
         };
         let own = Lease::new(Instant::FAR);
         let revoked = watch::Sender::new(revoked);
-        let (name, label) = (self.name, self.label);
-        let hold = Arc::new(Hold { name, label, token, tokens, clock, revoked, lease, own });
+        let (name, id, label) = (self.name, self.id, self.label);
+        let hold = Arc::new(Hold { name, id, label, token, tokens, clock, revoked, lease, own });
         let (keeper_orders, orders) = mpsc::channel(ORDERS_MAX);
         let (claim, watched, asked) = (self.claim, self.watched, self.asked);
         let keeper = Keeper { claim, watched, hold: hold.clone(), term, asked, backoff };

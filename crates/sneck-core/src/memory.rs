@@ -165,8 +165,11 @@ impl Lines {
 }
 
 fn contender(place: &Place) -> Contender {
-    let data = place.request.caller.to_string();
+    let data = place.request.description();
     Contender {
+        claim: Some(place.request.id),
+        mode: Some(place.request.mode),
+        held: place.held,
         since: Some(place.since),
         token: Some(place.token),
         ..Contender::new(place.request.id.to_string(), data.as_bytes())

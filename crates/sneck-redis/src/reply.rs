@@ -1,7 +1,7 @@
 //! What the scripts answer.
 
 use redis::Value;
-use sneck_core::{Contender, Error, ErrorKind, Record, Token};
+use sneck_core::{Admission, Contender, Entry, Error, ErrorKind, Mode, Record, Token, admit};
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
@@ -49,7 +49,8 @@ pub(crate) fn answer(reply: Value) -> Result<Answer, Error> {
             ahead: u32::try_from(number(2)?).map_err(|_| nonsense())?,
             wait: millis(number(3)?),
             holder: match (fields.get(4).and_then(text), fields.get(5).and_then(text)) {
-                (Some(member), Some(about)) => contender(&member, &about).map(Box::new),
+                (Some(member), Some(about)) => contender(&member, &about)
+                    .map(|holder| Box::new(Contender { held: true, ..holder })),
                 _ => None,
             },
         },
@@ -90,7 +91,14 @@ pub(crate) fn renewed(reply: Value, places: usize) -> Result<(i64, Vec<Renewed>)
 /// The line of a lock, from members and what is known of each.
 pub(crate) fn line(reply: Value) -> Result<Vec<Contender>, Error> {
     let texts = texts(reply)?;
-    Ok(texts.chunks_exact(2).filter_map(|pair| contender(&pair[0], &pair[1])).collect())
+    let places = texts.chunks_exact(2).filter_map(|pair| contender(&pair[0], &pair[1]));
+    let mut line: Vec<Contender> = places.collect();
+    let modes = line.iter().map(|place| place.mode.unwrap_or(Mode::Exclusive));
+    let entries: Vec<Entry> = modes.map(Entry::new).collect();
+    for (at, place) in line.iter_mut().enumerate() {
+        place.held = admit(&entries, at) == Admission::Granted;
+    }
+    Ok(line)
 }
 
 pub(crate) fn texts(reply: Value) -> Result<Vec<String>, Error> {
@@ -138,10 +146,20 @@ fn contender(member: &str, about: &str) -> Option<Contender> {
     let (token, since, _client, caller) =
         (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let since: u64 = since.parse().ok()?;
+    let (mode, claim) = member.split_once(':')?;
+    let told = Contender::new(member, caller.as_bytes());
     Some(Contender {
+        claim: claim.parse().ok(),
+        mode: match mode {
+            "x" => Some(Mode::Exclusive),
+            "s" => Some(Mode::Shared),
+            "w" => Some(Mode::Write),
+            // How many there are stands beside it only.
+            _ => told.mode,
+        },
         since: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(since)),
         token: token.parse().ok().and_then(Token::new),
-        ..Contender::new(member, caller.as_bytes())
+        ..told
     })
 }
 
@@ -194,11 +212,34 @@ mod tests {
     }
 
     #[test]
+    fn who_holds_is_told_from_the_line() {
+        let about = |text: &str| format!("7|1700000000000|c|by=sneck{text}");
+        let line_of = |places: &[(&str, &str)]| {
+            let texts =
+                places.iter().flat_map(|(member, text)| [(*member).to_owned(), about(text)]);
+            let texts = texts.map(|text| Value::BulkString(text.into_bytes())).collect();
+            let line = line(Value::Array(texts)).unwrap();
+            line.iter().map(|place| place.held).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            line_of(&[("s:1", ""), ("s:2", ""), ("w:3", ""), ("s:4", "")]),
+            [true, true, false, false]
+        );
+        let of_three = |take: &str| format!(" permits={take}/3");
+        let (two, one) = (of_three("2"), of_three("1"));
+        assert_eq!(
+            line_of(&[("p2:1", &two), ("p2:2", &two), ("p1:3", &one)]),
+            [true, false, false]
+        );
+    }
+
+    #[test]
     fn a_place_is_read_back_whatever_the_caller_wrote() {
         let contender =
             contender("x:1", "1700000000000001|1700000000000|c|host=a|b by=sneck").unwrap();
         assert_eq!(contender.token.map(Token::get), Some(1_700_000_000_000_001));
         assert_eq!(contender.text, "host=a|b by=sneck");
+        assert_eq!(contender.mode, Some(Mode::Exclusive));
         assert_eq!(super::contender("x:1", "0|1|c|").unwrap().token, None);
         assert!(super::contender("x:1", "garbage").is_none());
     }

@@ -99,7 +99,7 @@ impl Store {
             .arg(u8::from(!self.is_one_of_many()))
             // Woken is who waits, on the connection that listens.
             .arg(self.link.client())
-            .arg(place.request.caller.to_string())
+            .arg(place.request.description())
             .arg(permits);
         reply::answer(link.call(live, &call, "asking for the lock").await?)
     }

@@ -12,6 +12,7 @@ mod modes;
 mod on_zookeeper;
 mod permits;
 mod records;
+mod seen;
 mod several;
 mod tokens;
 
@@ -135,6 +136,10 @@ cases! {
     several::what_cannot_be_taken_together_is_refused,
     several::a_holder_that_is_asked_to_let_go_is_told,
     several::asking_for_a_lock_that_nobody_holds_asks_nobody,
+    seen::readers_who_hold_are_told_from_a_writer_who_waits,
+    seen::permits_that_are_held_are_told_from_those_waited_for,
+    seen::waiting_in_a_circle_is_seen_with_every_edge,
+    seen::of_a_circle_exactly_one_gives_up,
 }
 
 /// Runs every case, and says each by its name.
@@ -225,6 +230,7 @@ impl Client {
         };
         // A slow machine is no broken store.
         limits.leave = SOON;
+        limits.deadlock = Duration::from_millis(50);
         let locker = Locker::new(backend.clone(), clock).with_limits(limits);
         Client { backend, locker }
     }

@@ -98,7 +98,7 @@ impl Attempt {
             note: self.note.clone(),
             ..self.locks.caller().clone()
         };
-        Request::new(name, mode, caller)
+        Request { ties: self.locks.ties().clone(), ..Request::new(name, mode, caller) }
     }
 }
 

@@ -76,9 +76,10 @@ pub use reentrant::Reentrant;
 pub use rw_lock::{ReadGuard, RwLock, WriteGuard};
 pub use semaphore::Semaphore;
 pub use sneck_core::{
-    Backend, Caller, ClaimId, Clock, Contender, Crash, DurableHolder, End, Error, ErrorKind,
-    ForcedRelease, Guard, HISTORY_MAX, Instant, Judgement, LastRun, Limits, Loss, Memory, Name,
-    Order, Outcome, Progress, Promises, SystemClock, Token, TokenScope, Waiting, Wake,
+    Backend, Caller, ClaimId, Clock, Contender, Crash, Deadlock, Deadlocks, DurableHolder, End,
+    Error, ErrorKind, ForcedRelease, Guard, HISTORY_MAX, Instant, Judgement, LastRun, Limits, Loss,
+    Memory, Mode, Name, Order, Outcome, Permits, Progress, Promises, SystemClock, Ties, Token,
+    TokenScope, Wait, Waiting, Wake,
 };
 pub use work_error::WorkError;
 

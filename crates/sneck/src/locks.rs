@@ -10,9 +10,10 @@ use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
 use crate::telemetry::{self, Instrument};
 use sneck_core::{
-    Backend, Caller, Contender, Error, ErrorKind, Limits, Locker, Name, Promises, RecordKind,
-    Records, SystemClock, settle,
+    Backend, Caller, ClaimId, Contender, Deadlocks, Error, ErrorKind, Guard, Limits, Locker, Name,
+    Order, Promises, RecordKind, Records, SystemClock, Ties, settle,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use std::time::Duration;
 pub struct Locks {
     locker: Locker,
     caller: Caller,
+    /// What every claim says it holds while it waits.
+    ties: Ties,
 }
 
 impl Locks {
@@ -34,7 +37,7 @@ impl Locks {
             Some(instrument) => locker.with_instrument(instrument),
             None => locker,
         };
-        Locks { locker, caller: identity::of_this_process() }
+        Locks { locker, caller: identity::of_this_process(), ties: Ties::default() }
     }
 
     /// The same with other bounds of waiting.
@@ -67,6 +70,69 @@ impl Locks {
     #[must_use]
     pub fn with_instrument(mut self, instrument: Arc<dyn Instrument>) -> Self {
         self.locker = self.locker.with_instrument(instrument);
+        self
+    }
+
+    /// The same for a part of the program that holds this lock and does not give it back before it is
+    /// done: whatever it waits for in the meantime is known to keep up those who wait for this one, so
+    /// that [waiting in a circle](Locks::deadlocks) can be seen. It changes nothing else.
+    ///
+    /// What is held has to be said, as a guard may be used by another task than the one that waits, and two
+    /// tasks of one process hold nothing in common. Of more than 16 locks only the last are told.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let order = locks.mutex("order/7").lock().await?;
+    /// let locks = locks.holding(&order);
+    /// let stock = locks.mutex("stock/3").lock().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn holding(self, guard: &Guard) -> Self {
+        self.holding_claims([guard.claim_id()])
+    }
+
+    /// [`holding`](Locks::holding), for locks that somebody else holds for us, such as the process that has
+    /// started this one: the [ids](Guard::claim_id) of their claims.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// # let guard = locks.mutex("order/7").lock().await?;
+    /// let told = guard.claim_id().to_string(); // by way of an argument or the environment
+    /// let locks = locks.holding_claims([told.parse()?]);
+    /// let stock = locks.mutex("stock/3").lock().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn holding_claims(mut self, claims: impl IntoIterator<Item = ClaimId>) -> Self {
+        self.ties.holds.extend(claims);
+        self
+    }
+
+    /// The same, where a wait that is one of a [circle](Locks::deadlocks) ends with
+    /// [`ErrorKind::Deadlock`] instead of going on for ever. Of those in a circle who ask like this exactly
+    /// one is ended: the one that came last.
+    ///
+    /// A wait looks for a circle when it has lasted a second, and then ever more seldom; see
+    /// [`Limits`]. Each look reads the lines of all locks of the store. Without effect on stores that do
+    /// not show who waits.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use sneck::ErrorKind;
+    /// let guard = locks.mutex("order/7").lock().await?;
+    /// let locks = locks.holding(&guard).refusing_deadlock();
+    /// let error = locks.mutex("order/7").lock().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Deadlock, "it waits for itself");
+    /// println!("{error}");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn refusing_deadlock(mut self) -> Self {
+        self.ties.yields = true;
         self
     }
 
@@ -181,6 +247,64 @@ impl Locks {
         }
     }
 
+    /// The lines of all locks that somebody holds or waits for, each with its holders first. They are read
+    /// while others come and go, so each is of a moment of its own.
+    ///
+    /// # Errors
+    /// What the store reports.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let reader = locks.rw_lock("catalogue").read().await?;
+    /// for (name, line) in locks.lines().await? {
+    ///     let held = line.iter().filter(|contender| contender.held).count();
+    ///     println!("{name}: {held} hold it, and {} wait", line.len() - held);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn lines(&self) -> Result<BTreeMap<Name, Vec<Contender>>, Error> {
+        match self.locker.backend().survey() {
+            Some(survey) => survey.lines().await,
+            None => Err(self.cannot_look()),
+        }
+    }
+
+    /// Looks for claims that wait for each other in a circle, on whatever machines, and names every edge
+    /// of each: who holds what, and waits for what. A circle is reported only if all of it was there at one
+    /// moment.
+    ///
+    /// It goes by what claims say they [hold](Locks::holding); those of [`all`](Locks::all) say it by
+    /// themselves, and so does a `sneck run` within another. What other clients of the store hold besides
+    /// is [not known](Deadlocks::unknown). To end a circle, somebody in it has to give up: see
+    /// [`refusing_deadlock`](Locks::refusing_deadlock).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] where the store does not show who waits, and what it reports.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// for deadlock in locks.deadlocks().await?.found {
+    ///     println!("{deadlock}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn deadlocks(&self) -> Result<Deadlocks, Error> {
+        let backend = self.locker.backend();
+        match (backend.survey(), backend.promises().order) {
+            (Some(survey), Order::Fifo) => sneck_core::deadlocks(survey).await,
+            _ => Err(Error::new(ErrorKind::Refused, "this store does not show who waits")
+                .with_backend(&self.label())),
+        }
+    }
+
     /// What the store promises.
     pub fn promises(&self) -> Promises {
         self.locker.backend().promises()
@@ -200,7 +324,7 @@ impl Locks {
 
     /// The same on another backend of the same store.
     pub(crate) fn on_backend(&self, backend: Arc<dyn Backend>) -> Self {
-        Locks { locker: self.locker.on(backend), caller: self.caller.clone() }
+        Locks { locker: self.locker.on(backend), ..self.clone() }
     }
 
     pub(crate) fn records(&self) -> Result<&dyn Records, Error> {
@@ -212,6 +336,10 @@ impl Locks {
 
     pub(crate) fn locker(&self) -> &Locker {
         &self.locker
+    }
+
+    pub(crate) fn ties(&self) -> &Ties {
+        &self.ties
     }
 
     fn cannot_look(&self) -> Error {

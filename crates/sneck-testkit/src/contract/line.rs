@@ -1,7 +1,7 @@
 //! Being in line: order, wake-ups, and what others see of it.
 
 use super::{Case, Client, changed, held, leave, lock, named, until_held, waiting, within};
-use sneck_core::{Caller, Claim, Contender, ErrorKind, Order, Outcome, Patience, Wake};
+use sneck_core::{Caller, Claim, Contender, ErrorKind, Mode, Order, Outcome, Patience, Wake};
 use std::time::Duration;
 
 pub(super) async fn asking_is_idempotent(case: &Case) {
@@ -110,6 +110,9 @@ pub(super) async fn the_line_shows_who_is_in_it(case: &Case) {
     let expected = std::iter::once("the first of all").chain(notes).map(Some);
     assert_eq!(shown, expected.take(1 + waiters.len()).collect::<Vec<_>>());
     assert!(line[0].token.is_none_or(|token| token == guard.token()), "{:?}", line[0]);
+    assert!(line[0].claim.is_none_or(|claim| claim == guard.claim_id()), "{:?}", line[0]);
+    assert!(line.iter().all(|place| place.mode == Some(Mode::Exclusive)), "{line:?}");
+    assert!(line[0].held && line[1..].iter().all(|place| !place.held), "{line:?}");
     assert!(line[0].caller.as_ref().is_some_and(|caller| caller.pid == 7), "{:?}", line[0]);
 
     let names = within("names", survey.names()).await;

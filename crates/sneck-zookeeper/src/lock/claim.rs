@@ -157,7 +157,7 @@ impl ZooKeeperClaim {
     async fn perform_unwatched(&self, session: &Session, step: Step) -> Answer {
         match (step, &self.seat) {
             (Step::Enter(path), Ok(seat)) => {
-                let data = self.request.caller.to_string();
+                let data = self.request.description();
                 let mode = CreateMode::EphemeralSequential;
                 let acl = self.layout.acl();
                 // Both are on the way before either is answered, and answered in this order: an
@@ -187,7 +187,7 @@ impl ZooKeeperClaim {
                 Answer::Downgraded(session.multi(vec![create, delete]).await)
             }
             (Step::Describe { path, version }, _) => {
-                let data = [REVOKE, b" ", self.request.caller.to_string().as_bytes()].concat();
+                let data = [REVOKE, b" ", self.request.description().as_bytes()].concat();
                 let described = session.set_data(&path, data, Some(version)).await;
                 Answer::Described(described.map(drop))
             }
@@ -239,7 +239,7 @@ impl ZooKeeperClaim {
 
     /// Who we are, for the nodes that replace one in which we may have been asked to let go.
     fn description(&self) -> String {
-        self.request.caller.to_string()
+        self.request.description()
     }
 
     fn new_node(&self, path: String, data: String, mode: CreateMode) -> NewNode {

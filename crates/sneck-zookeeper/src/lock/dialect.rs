@@ -121,6 +121,23 @@ impl Dialect {
         }
     }
 
+    /// The identity in the name of a node, where there is one.
+    pub(crate) fn claim(&self, child: &str) -> Option<ClaimId> {
+        let plain = |text: &str| {
+            let hex = text.get(..32).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            hex.and_then(|hex| u128::from_str_radix(hex, 16).ok()).map(ClaimId::from_u128)
+        };
+        match self {
+            Dialect::Kazoo => plain(child),
+            Dialect::Custom(pattern) => plain(child.strip_prefix(pattern.before())?),
+            Dialect::Curator | Dialect::Go | Dialect::CuratorLatch => {
+                let rest = child.strip_prefix("_c_")?;
+                let dashed = rest.get(..36).and_then(|id| id.parse().ok());
+                dashed.or_else(|| plain(rest))
+            }
+        }
+    }
+
     /// The name of a claim's node up to the server's number, for a place of this mode.
     pub(crate) fn entry(&self, mode: Mode, id: ClaimId) -> String {
         self.mark(id) + self.word(mode)
@@ -280,6 +297,7 @@ mod tests {
         assert_eq!(curator.as_reader(&mutex), None);
         for node in [reader_of(7), writer, mutex] {
             assert!(node.starts_with(&curator.mark(id)), "{node}");
+            assert_eq!(curator.claim(&node), Some(id), "{node}");
         }
     }
 
@@ -318,6 +336,7 @@ mod tests {
         assert_eq!(mode(Kind::ReadWrite, &reader), Some(Mode::Shared));
         assert_eq!(kazoo.as_reader(&writer), Some(reader.clone()));
         assert!(reader.starts_with(&kazoo.mark(id)) && writer.starts_with(&kazoo.mark(id)));
+        assert_eq!(kazoo.claim(&reader), Some(id));
         for foreign in [hex, "_c_x-lock-0000000007", "lease_holder", "x__party__"] {
             assert_eq!(kazoo.any_place(foreign), None, "{foreign}");
         }
@@ -340,6 +359,8 @@ mod tests {
             let known = [&curator, &go, &kazoo].map(|child| dialect.sequence(child).is_some());
             assert_eq!(known, knows, "{dialect:?}");
         }
+        assert_eq!(Dialect::Curator.claim(&go), Some(id));
+        assert_eq!(Dialect::Curator.claim("lock-0000000007"), None);
         assert_eq!(Dialect::spoken_by(&kazoo), Some("dialect=kazoo"));
         assert_eq!(Dialect::spoken_by(&go), Some("dialect=curator"));
         assert_eq!(Dialect::spoken_by("config"), None);
@@ -351,6 +372,7 @@ mod tests {
         let own = custom.entry(Mode::Exclusive, ClaimId::from_u128(0xabc)) + "0000000007";
         assert_eq!(own, "job-00000000000000000000000000000abc.at.0000000007");
         assert_eq!(custom.sequence(&own), Some(Sequence(7)));
+        assert_eq!(custom.claim(&own), Some(ClaimId::from_u128(0xabc)));
         assert_eq!(custom.sequence("job-x.at.-2147483648"), Some(Sequence(i32::MIN)));
         for foreign in ["x.at.0000000007", "job-.at.0000000007", "job-x.at.7", "job-x-0000000007"] {
             assert_eq!(custom.any_place(foreign), None, "{foreign}");

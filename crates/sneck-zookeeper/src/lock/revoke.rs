@@ -1,7 +1,8 @@
 //! Asking the holders of a lock to let go.
 
 use super::backend::ZooKeeper;
-use super::seat::{REVOKE, contender, description, is_revoked};
+use super::seat::{REVOKE, description, is_revoked};
+use super::survey::path_of;
 use crate::error::RequestError;
 use crate::session::{Node, Session};
 use sneck_core::{Caller, Contender, Error, Name};
@@ -15,10 +16,11 @@ impl ZooKeeper {
         let failed =
             |error: &RequestError| self.layout.failure(error, "asking a holder").with_lock(name);
         let mut asked = Vec::new();
-        for place in self.holders(&session, &dir).await.map_err(|error| failed(&error))? {
-            let path = format!("{dir}/{place}");
+        let line = self.line_of(&session, &dir).await.map_err(|error| failed(&error))?;
+        for holder in line.into_iter().filter(|spotted| spotted.held) {
+            let path = path_of(&dir, &holder.place);
             match ask_holder(&session, &path).await {
-                Ok(node) => asked.push(contender(&place, &node)),
+                Ok(node) => asked.push(holder.contender(self.layout.options.dialect, &node)),
                 // It has left since.
                 Err(RequestError::Refused(ErrorCode::NO_NODE)) => {}
                 Err(error) => return Err(failed(&error)),

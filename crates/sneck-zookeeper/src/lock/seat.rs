@@ -588,7 +588,10 @@ impl Seat {
             return None;
         };
         // Who holds the lock is known for free if we wait for just that one.
-        let holder = holds.then(|| contender(child, ahead));
+        let holder = holds.then(|| {
+            let mode = self.dialect.any_place(child).map(|place| place.mode);
+            Spotted { place: child.clone(), mode, held: true }.contender(self.dialect, ahead)
+        });
         Some(Waiting { ahead: u32::try_from(*places).ok(), holder })
     }
 
@@ -656,34 +659,50 @@ pub(crate) fn description(data: &[u8]) -> &[u8] {
     data.strip_prefix(REVOKE).unwrap_or(data).trim_ascii_start()
 }
 
-/// A place as everybody sees it.
-pub(crate) fn contender(child: &str, node: &Node) -> Contender {
-    let since = u64::try_from(node.stat.ctime).ok().map(Duration::from_millis);
-    Contender {
-        since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
-        token: u64::try_from(node.stat.czxid).ok().and_then(Token::new),
-        ..Contender::new(child, description(&node.data))
+/// A place of a line as its name tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct Spotted {
+    /// The path below the lock's node.
+    pub(crate) place: String,
+    /// How it excludes others, where the name tells. Of permits that are waited for it tells no number.
+    pub(crate) mode: Option<Mode>,
+    pub(crate) held: bool,
+}
+
+impl Spotted {
+    /// The same together with what its node tells.
+    pub(crate) fn contender(self, dialect: Dialect, node: &Node) -> Contender {
+        let since = u64::try_from(node.stat.ctime).ok().map(Duration::from_millis);
+        let child = self.place.rsplit('/').next().unwrap_or_default();
+        let claim = dialect.claim(child);
+        let told = Contender::new(self.place, description(&node.data));
+        let mode = match (self.mode, told.mode) {
+            (Some(Mode::Permits(now)), Some(Mode::Permits(wanted))) if !self.held => {
+                Some(Mode::Permits(wanted.resized(now.of())))
+            }
+            (mode, told) => mode.or(told),
+        };
+        Contender {
+            claim,
+            mode,
+            held: self.held,
+            since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
+            token: u64::try_from(node.stat.czxid).ok().and_then(Token::new),
+            ..told
+        }
     }
 }
 
-/// The children that are places in lines of whatever kind, in order, the holder first; or the child that
-/// is nobody's place.
-pub(crate) fn line<'a>(
-    dialect: Dialect,
-    policy: ForeignPolicy,
-    children: &'a [String],
-    asker: &str,
-) -> Result<Vec<&'a String>, &'a str> {
-    let line = places(dialect, None, policy, children, asker)?;
-    Ok(line.into_iter().map(|(child, _)| child).collect())
-}
-
-/// The children whose places hold the lock.
-pub(crate) fn holders(dialect: Dialect, children: &[String]) -> Vec<&String> {
+/// The children that are places in lines of whatever kind, in order, the holder first.
+pub(crate) fn line(dialect: Dialect, children: &[String]) -> Vec<Spotted> {
     let line = places(dialect, None, ForeignPolicy::Ignore, children, "").unwrap_or_default();
     let entries: Vec<Entry> = line.iter().map(|(_, mode)| Entry::new(*mode)).collect();
-    let is_held = |(at, _): &(usize, _)| admit(&entries, *at) == Admission::Granted;
-    line.iter().enumerate().take_while(is_held).map(|(_, (child, _))| *child).collect()
+    let spotted = line.into_iter().enumerate().map(|(at, (child, mode))| Spotted {
+        place: child.clone(),
+        mode: Some(mode),
+        held: admit(&entries, at) == Admission::Granted,
+    });
+    spotted.collect()
 }
 
 /// The children that are places in a line of this kind, or of any, in order, with their modes; or the

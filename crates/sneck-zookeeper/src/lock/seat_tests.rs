@@ -426,8 +426,7 @@ fn numbers_that_wrapped_come_first() {
         shuffled.rotate_left(1);
         shuffled.swap(0, turn % 2);
         for pivot in &sorted {
-            let line = line(Dialect::Curator, ForeignPolicy::Refuse, &shuffled, pivot).unwrap();
-            assert_eq!(line, sorted.iter().collect::<Vec<_>>(), "from {pivot}");
+            assert_eq!(order_for(&shuffled, pivot), sorted.iter().collect::<Vec<_>>());
         }
     }
 }
@@ -436,9 +435,24 @@ fn numbers_that_wrapped_come_first() {
 fn of_two_places_with_one_number_none_is_first_for_itself() {
     let twins = ["_c_x-lock-0000000007", "_c_y-lock-0000000007"].map(str::to_owned);
     for own in &twins {
-        let line = line(Dialect::Curator, ForeignPolicy::Refuse, &twins, own).unwrap();
-        assert_eq!(line.last(), Some(&own));
+        assert_eq!(order_for(&twins, own).last(), Some(&own));
     }
+}
+
+/// The line as somebody in it has it.
+fn order_for<'a>(children: &'a [String], asker: &str) -> Vec<&'a String> {
+    let line = places(Dialect::Curator, None, ForeignPolicy::Refuse, children, asker).unwrap();
+    line.into_iter().map(|(child, _)| child).collect()
+}
+
+#[test]
+fn readers_who_stand_together_hold_together_as_seen_from_outside() {
+    let children = ["__READ__0000000001", "__READ__0000000002", "__WRIT__0000000003", "config"];
+    let children = children.map(|child| format!("_c_x-{child}"));
+    let line: Vec<(Option<Mode>, bool)> =
+        line(Dialect::Curator, &children).into_iter().map(|at| (at.mode, at.held)).collect();
+    let (reader, writer) = (Some(Mode::Shared), Some(Mode::Write));
+    assert_eq!(line, [(reader, true), (reader, true), (writer, false)]);
 }
 
 // ----- leaving -----

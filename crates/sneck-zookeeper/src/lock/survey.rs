@@ -1,14 +1,15 @@
 //! Looking at the lines of locks on ZooKeeper from the outside.
 
 use super::backend::ZooKeeper;
-use super::dialect::{ForeignPolicy, LOCKS, Rooms};
-use super::seat::{contender, holders, line};
+use super::dialect::{LOCKS, Rooms};
+use super::permits::number_in;
+use super::seat::{Spotted, line};
 use super::watching;
 use crate::error::RequestError;
 use crate::record::FOLDER;
 use crate::session::Session;
 use async_trait::async_trait;
-use sneck_core::{Contender, Error, Name, Survey};
+use sneck_core::{Contender, Error, Mode, Name, Permits, Survey};
 use sneck_wire::ErrorCode;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,13 +25,17 @@ impl Survey for ZooKeeper {
         let session = self.session().await?;
         let failed =
             |error: &RequestError| self.layout.failure(error, "reading the line").with_lock(name);
+        let dialect = self.layout.options.dialect;
         let places = self.line_of(&session, &dir).await.map_err(|error| failed(&error))?;
         let mut contenders = Vec::with_capacity(places.len());
         for places in places.chunks(READS_MAX) {
-            let reads: Vec<_> = places.iter().map(|path| session.get_data(path)).collect();
-            for (path, read) in places.iter().zip(reads) {
+            let reads: Vec<_> = places
+                .iter()
+                .map(|spotted| session.get_data(&path_of(&dir, &spotted.place)))
+                .collect();
+            for (spotted, read) in places.iter().zip(reads) {
                 match read.await {
-                    Ok(node) => contenders.push(contender(below(&dir, path), &node)),
+                    Ok(node) => contenders.push(spotted.clone().contender(dialect, &node)),
                     // It has left since.
                     Err(RequestError::Refused(ErrorCode::NO_NODE)) => {}
                     Err(error) => return Err(failed(&error)),
@@ -80,44 +85,42 @@ impl ZooKeeper {
         }
     }
 
-    /// The paths of the nodes in a lock's line, its holders first.
-    async fn line_of(&self, session: &Session, dir: &str) -> Result<Vec<String>, RequestError> {
+    /// The places of a lock's line, its holders first.
+    pub(super) async fn line_of(
+        &self,
+        session: &Session,
+        dir: &str,
+    ) -> Result<Vec<Spotted>, RequestError> {
         let dialect = self.layout.options.dialect;
-        let places = |children: &[String], above: &str| -> Vec<String> {
-            let places = line(dialect, ForeignPolicy::Ignore, children, "").unwrap_or_default();
-            places.into_iter().map(|place| format!("{above}/{place}")).collect()
-        };
         let children = children_of(session, dir).await?;
-        let found = places(&children, dir);
+        let mut found = line(dialect, &children);
         if !found.is_empty() || !dialect.may_be_semaphore(&children) {
             return Ok(found);
         }
         let Rooms { line: waiting, permits } = dialect.rooms(dir);
-        let (held, waiting_there) =
-            tokio::join!(children_of(session, &permits), children_of(session, &waiting));
+        let (number, held, waiters) = tokio::join!(
+            session.get_data(dir),
+            children_of(session, &permits),
+            children_of(session, &waiting)
+        );
+        // What is there is shown, also where there is no number to be read.
+        let of = number.ok().and_then(|node| number_in(&node, dir).ok().flatten());
+        let some = |take| Permits::new(take, take).ok().zip(of);
+        let mode = |take| some(take).map(|(all, of)| Mode::Permits(all.resized(of)));
+        let place = |above: &str, child: &str| below(dir, &format!("{above}/{child}")).to_owned();
         let held = held?;
-        let held = dialect.permit_holders(&held).into_iter();
-        let mut found: Vec<String> = held.map(|permit| format!("{permits}/{permit}")).collect();
-        found.extend(places(&waiting_there?, &waiting));
+        found.extend(dialect.permit_holders(&held).into_iter().map(|(permit, take)| Spotted {
+            place: place(&permits, permit),
+            mode: mode(take),
+            held: true,
+        }));
+        // The first in line for permits has none yet.
+        found.extend(line(dialect, &waiters?).into_iter().map(|waiter| Spotted {
+            place: place(&waiting, &waiter.place),
+            mode: mode(1),
+            held: false,
+        }));
         Ok(found)
-    }
-
-    /// The nodes below a lock's own whose owners hold it.
-    pub(super) async fn holders(
-        &self,
-        session: &Session,
-        dir: &str,
-    ) -> Result<Vec<String>, RequestError> {
-        let dialect = self.layout.options.dialect;
-        let children = children_of(session, dir).await?;
-        let found: Vec<String> = holders(dialect, &children).into_iter().cloned().collect();
-        if !found.is_empty() || !dialect.may_be_semaphore(&children) {
-            return Ok(found);
-        }
-        let Rooms { permits, .. } = dialect.rooms(dir);
-        let held = children_of(session, &permits).await?;
-        let held = dialect.permit_holders(&held).into_iter();
-        Ok(held.map(|permit| below(dir, &format!("{permits}/{permit}")).to_owned()).collect())
     }
 
     /// Notes a node that has places as a lock, and its other children as places to look. Of a semaphore,
@@ -151,6 +154,11 @@ impl ZooKeeper {
             }
         }
     }
+}
+
+/// The path of what is called so below a lock's node.
+pub(super) fn path_of(dir: &str, place: &str) -> String {
+    if place.starts_with('/') { place.to_owned() } else { format!("{dir}/{place}") }
 }
 
 /// A path as it is called below another; of nodes that are not below it, the whole.

@@ -1,6 +1,7 @@
 //! Learning from the outside that a lock has another holder.
 
 use super::dialect::Dialect;
+use super::survey::path_of;
 use crate::error::RequestError;
 use crate::session::{Session, Watch};
 use sneck_wire::{ErrorCode, EventKind};
@@ -17,7 +18,7 @@ pub(super) async fn holder(
     place: Option<&str>,
 ) -> Result<(), RequestError> {
     let ended = match place {
-        Some(place) => given_up(session, &format!("{dir}/{place}")).await,
+        Some(place) => given_up(session, &path_of(dir, place)).await,
         None => arrival(session, dialect, dir).await,
     };
     match ended {

@@ -4,7 +4,7 @@ use super::alarm::Alarm;
 use super::driver::Driver;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
-use sneck_core::{Error, Instant, Loss, Name, Token};
+use sneck_core::{ClaimId, Error, Instant, Loss, Name, Token};
 use std::fmt;
 use std::time::Duration;
 
@@ -47,6 +47,11 @@ impl Guard {
     /// Every lock that is held, with its fencing token: more than one for [`All`](super::All) only.
     pub fn tokens(&self) -> impl Iterator<Item = (&Name, Token)> {
         self.inner.tokens()
+    }
+
+    /// The identity of the claim that is held; see [`Locks::holding`](super::Locks::holding).
+    pub fn claim_id(&self) -> ClaimId {
+        self.inner.claim_id()
     }
 
     /// Whether the lock is certainly still held; nothing is sent. Once it has said `false` it never says

@@ -1,11 +1,12 @@
 //! The locks of one store.
 
 use super::driver::Driver;
-use super::{All, Durable, Election, Mutex, Once, RwLock, Semaphore};
+use super::{All, Durable, Election, Guard, Mutex, Once, RwLock, Semaphore};
 use crate::telemetry::Instrument;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
-use sneck_core::{Backend, Caller, Contender, Error, Limits, Name, Promises};
+use sneck_core::{Backend, Caller, ClaimId, Contender, Deadlocks, Error, Limits, Name, Promises};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,44 @@ impl Locks {
     #[must_use]
     pub fn with_instrument(self, instrument: Arc<dyn Instrument>) -> Self {
         Locks { inner: self.inner.with_instrument(instrument), ..self }
+    }
+
+    /// The same for a part of the program that holds this lock while it waits for others; as
+    /// [`sneck::Locks::holding`](crate::Locks::holding).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let order = locks.mutex("order/7").lock()?;
+    /// let stock = locks.holding(&order).mutex("stock/3").lock()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn holding(self, guard: &Guard) -> Self {
+        self.holding_claims([guard.claim_id()])
+    }
+
+    /// [`holding`](Locks::holding), for locks that somebody else holds for us.
+    #[must_use]
+    pub fn holding_claims(self, claims: impl IntoIterator<Item = ClaimId>) -> Self {
+        Locks { inner: self.inner.holding_claims(claims), ..self }
+    }
+
+    /// The same, where a wait that is one of a circle ends with an error; as
+    /// [`sneck::Locks::refusing_deadlock`](crate::Locks::refusing_deadlock).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let guard = locks.mutex("order/7").lock()?;
+    /// let locks = locks.holding(&guard).refusing_deadlock();
+    /// let error = locks.mutex("order/7").lock().unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Deadlock);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn refusing_deadlock(self) -> Self {
+        Locks { inner: self.inner.refusing_deadlock(), ..self }
     }
 
     /// Who is said to ask.
@@ -158,6 +197,38 @@ impl Locks {
     /// ```
     pub fn names(&self) -> Result<Vec<Name>, Error> {
         self.ask(|locks| async move { locks.names().await })
+    }
+
+    /// The lines of all locks that somebody holds or waits for, each with its holders first.
+    ///
+    /// # Errors
+    /// As for [`sneck::Locks::lines`](crate::Locks::lines).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _guard = locks.mutex("cache").lock()?;
+    /// assert!(locks.lines()?.values().all(|line| line[0].held));
+    /// # Ok(()) }
+    /// ```
+    pub fn lines(&self) -> Result<BTreeMap<Name, Vec<Contender>>, Error> {
+        self.ask(|locks| async move { locks.lines().await })
+    }
+
+    /// Looks for claims that wait for each other in a circle; as
+    /// [`sneck::Locks::deadlocks`](crate::Locks::deadlocks).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// assert!(locks.deadlocks()?.found.is_empty());
+    /// # Ok(()) }
+    /// ```
+    pub fn deadlocks(&self) -> Result<Deadlocks, Error> {
+        self.ask(|locks| async move { locks.deadlocks().await })
     }
 
     /// What the store promises.

@@ -13,7 +13,7 @@
 use super::{Dialect, Sequence};
 use sneck_core::{ClaimId, Name};
 use sneck_wire::CreateMode;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// The nodes of one semaphore.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,8 +83,9 @@ impl Dialect {
         }
     }
 
-    /// Of the permits that are held, the first of each claim; in order, where there is one.
-    pub(crate) fn permit_holders<'a>(&self, children: &'a [String]) -> Vec<&'a String> {
+    /// Of the permits that are held, the first of each claim, and how many it has; in order, where there
+    /// is one.
+    pub(crate) fn permit_holders<'a>(&self, children: &'a [String]) -> Vec<(&'a String, u32)> {
         let mut permits: Vec<(Option<Sequence>, &str, &String)> = children
             .iter()
             .filter_map(|child| match self {
@@ -96,9 +97,15 @@ impl Dialect {
             })
             .collect();
         permits.sort();
-        let mut claims = BTreeSet::new();
-        permits.retain(|(_, claim, _)| claims.insert(*claim));
-        permits.into_iter().map(|(_, _, permit)| permit).collect()
+        let mut taken: BTreeMap<&str, u32> = BTreeMap::new();
+        for (_, claim, _) in &permits {
+            *taken.entry(*claim).or_default() += 1;
+        }
+        let firsts = permits.into_iter().filter_map(|(_, claim, permit)| {
+            let taken = taken.remove(claim)?;
+            Some((permit, taken))
+        });
+        firsts.collect()
     }
 
     /// The semaphore whose line of those who wait a node with places is; `beside` are the nodes at its
@@ -196,14 +203,11 @@ mod tests {
             "_c_b-lease-0000000002",
             "_c_a-lease-0000000004",
         ]);
-        assert_eq!(
-            Dialect::Curator.permit_holders(&curator),
-            ["_c_b-lease-0000000002", "_c_a-lease-0000000004"]
-        );
+        assert_eq!(Dialect::Curator.permit_holders(&curator), [(&curator[2], 2), (&curator[3], 1)]);
         let other = HEX.replace('a', "f");
         let second = format!("{HEX}-2");
         let kazoo = names(&[&other, &second, HEX, "x"]);
-        assert_eq!(Dialect::Kazoo.permit_holders(&kazoo), [HEX, other.as_str()]);
+        assert_eq!(Dialect::Kazoo.permit_holders(&kazoo), [(&kazoo[2], 2), (&kazoo[0], 1)]);
     }
 
     #[test]
