@@ -2,15 +2,19 @@
 
 use crate::visible::visible;
 use serde::Serialize;
-use sneck::Contender;
+use sneck::{Contender, Mode};
 use std::time::{Duration, SystemTime};
 
 /// A place in a line. The fields are those of the JSON, and keep their names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Entry {
-    /// 1 for the holder.
+    /// In line, from 1: holders come first.
     pub(crate) place: usize,
     pub(crate) role: Role,
+    /// In one word, where it can be seen.
+    pub(crate) mode: Option<&'static str>,
+    /// How many of how many, such as 1/3.
+    pub(crate) permits: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) host: Option<String>,
     pub(crate) pid: Option<u32>,
@@ -30,7 +34,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// First in line.
+    /// Alone or, as readers and holders of permits do, together with others.
     Holder,
     /// Behind somebody.
     Waiter,
@@ -40,20 +44,36 @@ impl Entry {
     /// The line at the moment `now`, the holder first.
     pub(crate) fn line(contenders: &[Contender], now: SystemTime) -> Vec<Self> {
         let numbered = contenders.iter().enumerate();
-        numbered.map(|(index, contender)| Entry::new(index + 1, contender, now)).collect()
+        let entry = |(index, contender): (usize, &Contender)| {
+            let role = if contender.held { Role::Holder } else { Role::Waiter };
+            Entry::new(index + 1, role, contender, now)
+        };
+        numbered.map(entry).collect()
     }
 
-    /// The holder.
+    /// Somebody who holds.
     pub(crate) fn holder(contender: &Contender, now: SystemTime) -> Self {
-        Entry::new(1, contender, now)
+        Entry::new(1, Role::Holder, contender, now)
     }
 
-    fn new(place: usize, contender: &Contender, now: SystemTime) -> Self {
+    /// Somebody who waits, whoever is ahead.
+    pub(crate) fn waiter(contender: &Contender, now: SystemTime) -> Self {
+        Entry::new(2, Role::Waiter, contender, now)
+    }
+
+    fn new(place: usize, role: Role, contender: &Contender, now: SystemTime) -> Self {
         let told = |text: &str| (!text.is_empty()).then(|| visible(text));
         let caller = contender.caller.as_ref();
         Entry {
             place,
-            role: if place == 1 { Role::Holder } else { Role::Waiter },
+            role,
+            mode: contender.mode.and_then(word),
+            permits: match contender.mode {
+                Some(Mode::Permits(permits)) => {
+                    Some(format!("{}/{}", permits.take(), permits.of()))
+                }
+                _ => None,
+            },
             user: caller.and_then(|caller| told(&caller.user)),
             host: caller.and_then(|caller| told(&caller.host)),
             pid: caller.map(|caller| caller.pid).filter(|pid| *pid != 0),
@@ -92,13 +112,23 @@ impl Entry {
         self.age_seconds.map(|age| humantime::format_duration(Duration::from_secs(age)).to_string())
     }
 
+    /// As what it asks or holds, in short.
+    pub(crate) fn kind(&self) -> String {
+        let permits = self.permits.as_ref().map(|permits| format!("{permits} permits"));
+        permits.or(self.mode.map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Who it is and where, as a part of a sentence.
+    pub(crate) fn person(&self) -> String {
+        match self.at() {
+            at if at.is_empty() => self.who().to_owned(),
+            at => format!("{} at {at}", self.who()),
+        }
+    }
+
     /// Everything, as a part of a sentence.
     pub(crate) fn sentence(&self) -> String {
-        let mut text = self.who().to_owned();
-        match self.at() {
-            at if at.is_empty() => {}
-            at => text += &format!(" at {at}"),
-        }
+        let mut text = self.person();
         if let Some(command) = &self.command {
             text += &format!(", running {command},");
         }
@@ -112,10 +142,22 @@ impl Entry {
     }
 }
 
+/// The words of `SNECK_MODE`.
+fn word(mode: Mode) -> Option<&'static str> {
+    match mode {
+        Mode::Exclusive => Some("exclusive"),
+        Mode::Shared => Some("shared"),
+        Mode::Write => Some("write"),
+        Mode::Permits(_) => Some("permits"),
+        // What a later version of the library may add.
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sneck::{Caller, Token};
+    use sneck::{Caller, Permits, Token};
 
     fn contender() -> Contender {
         let caller = Caller {
@@ -151,14 +193,16 @@ mod tests {
 
     #[test]
     fn the_json_has_every_key() {
-        let line = Entry::line(&[contender(), Contender::new("lock-2", b"")], now());
+        let permits = Some(Mode::Permits(Permits::new(1, 3).unwrap()));
+        let holder = Contender { held: true, mode: permits, ..contender() };
+        let line = Entry::line(&[holder, Contender::new("lock-2", b"")], now());
         assert_eq!(
             serde_json::to_value(&line).unwrap(),
             serde_json::json!([
-                {"place": 1, "role": "holder", "user": "alice", "host": "web-3", "pid": 42,
+                {"place": 1, "role": "holder", "mode": "permits", "permits": "1/3", "user": "alice", "host": "web-3", "pid": 42,
                  "command": "job.sh", "note": "why", "since": "1970-01-01T00:16:40Z",
                  "age_seconds": 130, "token": 7, "node": "lock-1", "text": null},
-                {"place": 2, "role": "waiter", "user": null, "host": null, "pid": null,
+                {"place": 2, "role": "waiter", "mode": null, "permits": null, "user": null, "host": null, "pid": null,
                  "command": null, "note": null, "since": null, "age_seconds": null,
                  "token": null, "node": "lock-2", "text": null},
             ])

@@ -5,6 +5,8 @@ use sneck::ErrorKind;
 use sneck_server::StartError;
 use sneck_server::log::OpenError;
 
+/// What was looked for has been found, as it should not have been (`deadlocks`).
+pub(crate) const FOUND: u8 = 1;
 /// Wrong usage: an option, a lock name, a URL, the configuration file (`EX_USAGE`).
 pub(crate) const USAGE: u8 = 64;
 /// The line for the lock cannot be trusted, or the data folder of a server (`EX_DATAERR`).
@@ -34,7 +36,7 @@ pub(crate) fn of_error(kind: ErrorKind) -> u8 {
         ErrorKind::Invalid => USAGE,
         ErrorKind::Refused | ErrorKind::Disagreement => REFUSED,
         ErrorKind::Unavailable | ErrorKind::Protocol => UNAVAILABLE,
-        ErrorKind::Timeout => CONFLICT,
+        ErrorKind::Timeout | ErrorKind::Deadlock => CONFLICT,
         ErrorKind::Lost => LOST,
         ErrorKind::Denied => DENIED,
         // Also what a later version of the library may add: an unknown kind is for us to learn.

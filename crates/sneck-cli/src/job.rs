@@ -7,7 +7,7 @@ use crate::printer::Printer;
 use crate::schedule::Bounds;
 use crate::secret::without_credentials;
 use crate::signals::Signals;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::supervisor::{End, Supervisor};
 use sneck::Guard;
 use std::ffi::{OsStr, OsString};
@@ -72,7 +72,7 @@ impl Job<'_> {
         signals: &mut Signals,
         printer: &Printer,
     ) -> Result<End, Failure> {
-        let environment = self.environment(told);
+        let environment = self.environment(told, guard);
         let Notice(bounds) = notice;
         let supervisor =
             Supervisor::start(guard, signals, bounds, self.on_revoke, self.command, &environment)?;
@@ -92,13 +92,17 @@ impl Job<'_> {
         })
     }
 
-    fn environment(&self, told: Told) -> Vec<(&'static str, String)> {
+    fn environment(&self, told: Told, guard: &Guard) -> Vec<(&'static str, String)> {
+        let own = std::iter::once(guard.claim_id());
+        let holds: Vec<String> =
+            store::inherited().into_iter().chain(own).map(|id| id.to_string()).collect();
         let mut environment = vec![
             ("SNECK_NAME", told.names),
             ("SNECK_TOKEN", told.tokens),
             ("SNECK_MODE", told.mode.to_owned()),
             ("SNECK_OWNER", self.store.owner()),
             ("SNECK_SERVER", self.store.url()),
+            (store::HOLDS, holds.join(",")),
         ];
         environment.extend(told.permits.map(|permits| ("SNECK_PERMITS", permits)));
         environment

@@ -120,6 +120,7 @@ async fn ask(verb: &Verb, url: ServerUrl, printer: &Printer) -> Result<u8, Failu
         Verb::Ls(args) => verb::ls::ls(url, args, printer).await,
         Verb::Who(args) => verb::who::who(url, args, printer).await,
         Verb::Watch(args) => verb::watch::watch(url, args, printer).await,
+        Verb::Deadlocks(args) => verb::deadlocks::deadlocks(url, args, printer).await,
         Verb::Revoke(args) => verb::revoke::revoke(url, args, printer).await,
         Verb::Elect(args) => verb::elect::elect(url, args, printer).await,
         Verb::Durable(args) => verb::durable::durable(url, args, printer).await,

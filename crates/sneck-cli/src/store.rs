@@ -7,7 +7,7 @@ use crate::verb::detach::own_program;
 use sneck::embedded::{self, EmbeddedUrl};
 use sneck::local::Local;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
-use sneck::{Caller, Contender, Locks, Name};
+use sneck::{Caller, ClaimId, Contender, Locks, Name};
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,17 @@ impl Store {
             _ => sneck::connect(url.secret()).await?,
         };
         let caller = Caller { command, ..locks.caller().clone() };
-        Ok(Store { locks: locks.with_caller(caller), url, zookeeper })
+        let locks = locks.with_caller(caller).holding_claims(inherited());
+        Ok(Store { locks, url, zookeeper })
+    }
+
+    /// The same, where a wait in a circle is given up.
+    #[must_use]
+    pub(crate) fn refusing_deadlock(self, refuse: bool) -> Self {
+        match refuse {
+            true => Store { locks: self.locks.refusing_deadlock(), ..self },
+            false => self,
+        }
     }
 
     /// The locks.
@@ -116,6 +126,16 @@ impl Store {
         let _ = tokio::time::timeout(limit, self.locks.close()).await;
         result
     }
+}
+
+/// The variable in which a command is told what is held for it.
+pub(crate) const HOLDS: &str = "SNECK_HOLDS";
+
+/// What those hold who have started us. An id that belongs to another store, or has been given back,
+/// ties nothing.
+pub(crate) fn inherited() -> Vec<ClaimId> {
+    let told = std::env::var(HOLDS).unwrap_or_default();
+    told.split(',').filter_map(|id| id.parse().ok()).collect()
 }
 
 /// The server that the processes of this user share, which is this very program if it has to be started.

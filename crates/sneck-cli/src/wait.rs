@@ -80,6 +80,11 @@ impl<'a> Wait<'a> {
                         },
                     });
                 }
+                Err(error) if error.kind() == ErrorKind::Deadlock => {
+                    let failure = Failure::from(error).expected();
+                    let code = self.args.conflict_exit_code.unwrap_or(failure.code());
+                    return Err(failure.with_code(code));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -25,12 +25,14 @@ fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const ENTRY_KEYS: [&str; 12] = [
+const ENTRY_KEYS: [&str; 14] = [
     "age_seconds",
     "command",
     "host",
+    "mode",
     "node",
     "note",
+    "permits",
     "pid",
     "place",
     "role",
@@ -130,7 +132,7 @@ async fn who_shows_the_line() {
     let table = done(sneck(&url, ["who", "a"]));
     let rows: Vec<&str> = table.stdout.lines().collect();
     assert!(rows[0].starts_with("PLACE") && rows.len() == 3, "{table:?}");
-    assert!(rows[1].starts_with("holder  tester") && rows[1].contains(&token), "{table:?}");
+    assert!(rows[1].starts_with("holder  exclusive  tester") && rows[1].contains(&token), "{table:?}");
     assert!(rows[2].starts_with("1 ") && rows[2].contains("echo x http://***@h/"), "{table:?}");
     holder.signal(Signal::TERM);
     assert_eq!(waiter.wait().code, Some(0));
@@ -158,11 +160,44 @@ async fn ls_shows_what_is_held() {
         .map(|lock| (lock["name"].as_str().unwrap(), lock["waiting"].as_u64().unwrap()))
         .collect();
     assert_eq!(locks, [("a/x", 0), ("b", 1), ("c", 0)]);
-    assert_eq!(keys(&listed[0]), ["holder", "name", "waiting"]);
+    assert_eq!(keys(&listed[0]), ["holder", "holding", "name", "waiting"]);
     assert_eq!(keys(&listed[0]["holder"]), ENTRY_KEYS);
     let table = done(sneck(&url, ["ls"])).stdout;
     let names: Vec<&str> = table.lines().map(|row| row.split(' ').next().unwrap()).collect();
     assert_eq!(names, ["NAME", "a/x", "b", "c"]);
+}
+
+#[tokio::test]
+async fn readers_and_permits_are_several_holders() {
+    let url = url(or_skip!(zookeeper::shared(V).await));
+    let hold = |args: &[&str]| {
+        let mut holder = Running::start(sneck(&url, [&["hold"], args].concat()));
+        holder.line("");
+        holder
+    };
+    let _readers = [hold(&["-s", "book"]), hold(&["-s", "book"])];
+    let _writer = Running::start(sneck(&url, ["hold", "--write", "book"]));
+    let _permits = [hold(&["--permits", "2/3", "pool"]), hold(&["--permits", "1/3", "pool"])];
+    let _more = Running::start(sneck(&url, ["hold", "--permits", "3/3", "pool"]));
+    until_in_line(&url, "book", 3);
+    until_in_line(&url, "pool", 3);
+    let shown = |name: &str| -> Vec<String> {
+        let line = line(&url, name);
+        let words = |entry: &Value| {
+            let word = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
+            format!("{} {} {}", word("role"), word("mode"), word("permits"))
+        };
+        line.iter().map(words).collect()
+    };
+    assert_eq!(shown("book"), ["holder shared -", "holder shared -", "waiter write -"]);
+    let permits = ["holder permits 2/3", "holder permits 1/3", "waiter permits 3/3"];
+    assert_eq!(shown("pool"), permits);
+    let listed = json(&done(sneck(&url, ["ls", "--json"])).stdout);
+    for lock in listed.as_array().unwrap() {
+        assert_eq!((&lock["holding"], &lock["waiting"]), (&2.into(), &1.into()), "{lock}");
+    }
+    let table = done(sneck(&url, ["who", "pool"])).stdout;
+    assert!(table.lines().nth(3).unwrap().starts_with("1       3/3 permits  tester"), "{table}");
 }
 
 #[tokio::test]

@@ -10,12 +10,13 @@ use std::process::Stdio;
 
 use stage::{bare, done};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "run",
     "hold",
     "ls",
     "who",
     "watch",
+    "deadlocks",
     "revoke",
     "elect",
     "durable",

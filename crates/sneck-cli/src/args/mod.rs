@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Who(WhoArgs),
     /// Show what happens to locks, as it happens
     Watch(WatchArgs),
+    /// Find those who wait for each other in a circle
+    Deadlocks(DeadlocksArgs),
     /// Ask whoever holds a lock to let go
     Revoke(RevokeArgs),
     /// Run a command while leading, on one machine of all; or show who leads
@@ -106,6 +108,12 @@ pub(crate) struct RunArgs {
     /// With --every: when the run is skipped, print why as JSON
     #[arg(long, requires = "every")]
     pub(crate) json: bool,
+    /// Rather give up than wait in a circle, with the exit code of a lock that is taken
+    ///
+    /// Such as under a command that holds what somebody waits for who holds this one; see
+    /// `sneck deadlocks --help`. Of those in a circle who ask like this, the last that came gives up.
+    #[arg(long)]
+    pub(crate) refuse_deadlock: bool,
     /// What the command gets when somebody asks for the lock with `sneck revoke`
     ///
     /// TERM, INT, HUP, QUIT, USR1, USR2, or none. The lock is released only when the command has ended,
@@ -136,6 +144,12 @@ pub(crate) struct HoldArgs {
     pub(crate) kind: KindArgs,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
+    /// Rather give up than wait in a circle, with the exit code of a lock that is taken
+    ///
+    /// Such as under a command that holds what somebody waits for who holds this one; see
+    /// `sneck deadlocks --help`. Of those in a circle who ask like this, the last that came gives up.
+    #[arg(long)]
+    pub(crate) refuse_deadlock: bool,
     /// Also release the lock when standard input ends
     #[arg(long)]
     pub(crate) until_eof: bool,
@@ -181,6 +195,15 @@ pub(crate) struct WatchArgs {
     /// The lock; without it, all
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<OsString>,
+}
+
+/// The arguments of `sneck deadlocks`.
+#[derive(Debug, Args)]
+#[command(after_long_help = DEADLOCKS_ENDING)]
+pub(crate) struct DeadlocksArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The arguments of `sneck revoke`.
@@ -474,6 +497,7 @@ Examples:
 
 Exit codes:
   0      done; with `run`: the command's own exit code, exactly
+  1      `deadlocks` has found some
   64     wrong usage: an option, a lock name, a URL or the configuration file
   65     the line for the lock cannot be trusted, so nobody is let in (the hint says what to do):
          it is a lock of another kind, for instance, or has another number of permits;
@@ -534,6 +558,7 @@ What the command sees:
   SNECK_PERMITS how many of how many, such as 1/3, with --permits
   SNECK_OWNER   who holds the lock, as user@host:pid
   SNECK_SERVER  where the lock is, without credentials
+  SNECK_HOLDS   what is held, for `sneck deadlocks`: a sneck below this one says it in its turn
   Standard input, output and error are those of sneck.
 
 Once in an interval (--every):
@@ -581,13 +606,14 @@ Examples:
   sneck hold --until-eof maintenance < some-pipe";
 
 const LS_ENDING: &str = "\
-JSON: an array of {\"name\", \"holder\", \"waiting\"}, where holder is as in `sneck who --json` and
-waiting says how many others are in line.";
+JSON: an array of {\"name\", \"holder\", \"holding\", \"waiting\"}, where holder is as in `sneck who
+--json`, and the first where readers or permits have several; holding and waiting say how many do.";
 
 const WHO_ENDING: &str = "\
-JSON: {\"name\", \"held\", \"line\"}, where line is an array, holder first, of {\"place\", \"role\", \"user\",
-\"host\", \"pid\", \"command\", \"note\", \"since\", \"age_seconds\", \"token\", \"node\", \"text\"}. role is
-\"holder\" or \"waiter\"; since is by the store's clock, in RFC 3339; text is what a client other than
+JSON: {\"name\", \"held\", \"line\"}, where line is an array, holders first, of {\"place\", \"role\", \"mode\",
+\"permits\", \"user\", \"host\", \"pid\", \"command\", \"note\", \"since\", \"age_seconds\", \"token\", \"node\",
+\"text\"}. role is \"holder\" or \"waiter\"; mode is \"exclusive\", \"shared\", \"write\" or \"permits\", and
+permits then how many of how many, such as \"1/3\"; since is by the store's clock, in RFC 3339; text is what a client other than
 sneck wrote. What is not known is null. All but since and token was written by the clients
 themselves, so it is information, not proof.";
 
@@ -595,10 +621,10 @@ const WATCH_ENDING: &str = "\
 Prints first what is, then what happens, until INT, TERM or HUP (exit code 0). What comes and goes
 between two looks is not seen.
 
-  held    somebody is first in line who was not
-  freed   whoever was first has gone
-  joined  somebody has come into line behind others
-  left    somebody has gone who was behind others
+  held    somebody holds the lock who did not
+  freed   somebody who held it has gone
+  joined  somebody has come into line and waits
+  left    somebody who waited has gone
 
 JSON, one a line: {\"at\", \"event\", \"name\", \"who\"}, where who is as in `sneck who --json`, and at is
 by the clock of this machine.
@@ -606,6 +632,30 @@ by the clock of this machine.
 Examples:
   sneck watch
   sneck watch --json nightly | jq -r .event";
+
+const DEADLOCKS_ENDING: &str = "\
+Two who each hold a lock and wait for the other's wait for ever. This looks at all lines of the store,
+and names for each such circle who holds what and waits for what. Only what was there at one moment,
+all of it, is told. Standard output is empty when there is none.
+
+It goes by what those who wait have said they hold: a `sneck run` within another says it by itself, by
+way of SNECK_HOLDS, and programs that use the library say it with `holding`. Several locks of one
+command line cannot lead to a circle by themselves. What other clients of the store hold and wait for
+is not known; where somebody waits for one of them, standard error says so.
+
+To end a circle, end one of its commands. `sneck run --refuse-deadlock` gives up by itself.
+
+Exit codes:
+  0 when nobody waits in a circle; 1 when somebody does; more in `sneck --help`.
+
+JSON: {\"deadlocks\", \"unknown\"}, where deadlocks is an array of {\"circle\"}, and that an array of {\"who\",
+\"holds\", \"waits\", \"gives_up\"}, each waiting for the next and the last for the first. who is as in
+`sneck who --json`; holds and waits are {\"name\", \"mode\", \"permits\", \"since\", \"age_seconds\", \"token\"},
+holds being null for one whose place in line alone is in the way. unknown is an array of {\"name\",
+\"holder\"}.
+
+Example:
+  sneck deadlocks || page-somebody";
 
 const REVOKE_ENDING: &str = "\
 It is a request, and nothing is taken away. A command of `sneck run` gets TERM, or what its

@@ -38,7 +38,9 @@ pub(crate) async fn hold(
     let store = tokio::select! {
         biased;
         signal = signals.ending() => return Err(interrupted(signal)),
-        store = Store::open(url, "sneck hold".to_owned()) => store?,
+        store = Store::open(url, "sneck hold".to_owned()) => {
+            store?.refusing_deadlock(args.refuse_deadlock)
+        }
     };
     let result = hold_on(&store, &asked, args, &mut signals, printer).await;
     store.close(result).await

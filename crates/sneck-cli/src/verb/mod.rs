@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 pub(crate) mod completions;
+pub(crate) mod deadlocks;
 pub(crate) mod detach;
 pub(crate) mod doctor;
 pub(crate) mod durable;

@@ -26,7 +26,7 @@ pub(crate) async fn run(url: ServerUrl, args: &RunArgs, printer: &Printer) -> Re
     let store = tokio::select! {
         biased;
         signal = signals.ending() => return Err(interrupted(signal)),
-        store = Store::open(url, command) => store?,
+        store = Store::open(url, command) => store?.refusing_deadlock(args.refuse_deadlock),
     };
     let result = match job {
         Some(every) => every::run_on(&store, &asked, every, args, &mut signals, printer).await,

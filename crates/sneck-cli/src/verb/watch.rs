@@ -27,13 +27,13 @@ struct Event<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum What {
-    /// Somebody is first in line who was not.
+    /// Somebody holds the lock who did not.
     Held,
-    /// Whoever was first has gone.
+    /// Somebody who held it has gone.
     Freed,
-    /// Somebody has come into line behind others.
+    /// Somebody has come into line and waits.
     Joined,
-    /// Somebody has gone who was behind others.
+    /// Somebody who waited has gone.
     Left,
 }
 
@@ -90,16 +90,10 @@ async fn look(store: &Store, name: Option<&Name>, args: &WatchArgs, printer: &Pr
 }
 
 async fn lines(store: &Store, name: Option<&Name>) -> Result<Lines, Error> {
-    let names = match name {
-        Some(name) => vec![name.clone()],
-        None => store.locks().names().await?,
-    };
-    let mut lines = Lines::new();
-    for name in names {
-        let line = store.locks().line(name.as_str()).await?;
-        lines.insert(name, line);
+    match name {
+        Some(name) => Ok(Lines::from([(name.clone(), store.locks().line(name.as_str()).await?)])),
+        None => store.locks().lines().await,
     }
-    Ok(lines)
 }
 
 fn tell(before: &Lines, after: &Lines, json: bool, printer: &Printer) -> Result<(), Failure> {
@@ -109,7 +103,10 @@ fn tell(before: &Lines, after: &Lines, json: bool, printer: &Printer) -> Result<
     for name in names {
         let line = |lines: &'_ Lines| lines.get(name).cloned().unwrap_or_default();
         for (event, who) in events(&line(before), &line(after)) {
-            let who = Entry::holder(&who, now);
+            let who = match event {
+                What::Held | What::Freed => Entry::holder(&who, now),
+                What::Joined | What::Left => Entry::waiter(&who, now),
+            };
             match json {
                 true => {
                     printer.json(&Event { at: at.clone(), event, name: name.as_str(), who })?;
@@ -127,19 +124,17 @@ fn tell(before: &Lines, after: &Lines, json: bool, printer: &Printer) -> Result<
 
 /// What has happened between two looks at a line: first who has gone, then who has come.
 fn events(before: &[Contender], after: &[Contender]) -> Vec<(What, Contender)> {
-    let is_in = |line: &[Contender], who: &Contender| line.iter().any(|of| of.place == who.place);
-    let mut events = Vec::new();
-    for (place, who) in before.iter().enumerate() {
-        if !is_in(after, who) {
-            events.push((if place == 0 { What::Freed } else { What::Left }, who.clone()));
-        }
-    }
-    for (place, who) in after.iter().enumerate() {
-        let was_first = before.first().is_some_and(|first| first.place == who.place);
-        if place == 0 && !was_first {
-            events.push((What::Held, who.clone()));
-        } else if place > 0 && !is_in(before, who) {
-            events.push((What::Joined, who.clone()));
+    let find = |line: &'_ [Contender], who: &Contender| {
+        line.iter().find(|of| of.place == who.place).map(|of| of.held)
+    };
+    let gone = before.iter().filter(|who| find(after, who).is_none());
+    let mut events: Vec<(What, Contender)> =
+        gone.map(|who| (if who.held { What::Freed } else { What::Left }, who.clone())).collect();
+    for who in after {
+        match (find(before, who), who.held) {
+            (Some(false) | None, true) => events.push((What::Held, who.clone())),
+            (None, false) => events.push((What::Joined, who.clone())),
+            _ => {}
         }
     }
     events
@@ -163,19 +158,26 @@ mod tests {
     #[test]
     fn what_has_happened_between_two_looks() {
         let line = |places: &str| -> Vec<Contender> {
-            places.chars().map(|place| Contender::new(place, b"")).collect()
+            // Who holds is written in capitals.
+            let place = |place: char| Contender {
+                held: place.is_uppercase(),
+                ..Contender::new(place.to_ascii_lowercase(), b"")
+            };
+            places.chars().map(place).collect()
         };
         let told = |before: &str, after: &str| -> String {
             let events = events(&line(before), &line(after)).into_iter();
             let told = events.map(|(what, who)| format!("{} {}", what.word(), who.place));
             told.collect::<Vec<_>>().join(", ")
         };
-        assert_eq!(told("", "a"), "held a");
-        assert_eq!(told("a", "ab"), "joined b");
-        assert_eq!(told("ab", "b"), "freed a, held b");
-        assert_eq!(told("abc", "ac"), "left b");
-        assert_eq!(told("ab", "cd"), "freed a, left b, held c, joined d");
-        assert_eq!(told("ab", "ab"), "");
-        assert_eq!(told("a", ""), "freed a");
+        assert_eq!(told("", "A"), "held a");
+        assert_eq!(told("A", "Ab"), "joined b");
+        assert_eq!(told("Ab", "B"), "freed a, held b");
+        assert_eq!(told("Abc", "Ac"), "left b");
+        assert_eq!(told("Ab", "Cd"), "freed a, left b, held c, joined d");
+        assert_eq!(told("Ab", "Ab"), "");
+        assert_eq!(told("A", ""), "freed a");
+        assert_eq!(told("A", "ABc"), "held b, joined c", "readers and permits");
+        assert_eq!(told("ABc", "BC"), "freed a, held c");
     }
 }

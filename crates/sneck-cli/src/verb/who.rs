@@ -29,25 +29,32 @@ pub(crate) async fn who(url: ServerUrl, args: &WhoArgs, printer: &Printer) -> Re
     let contenders = store.close(contenders.map_err(Failure::from)).await?;
     let line = Entry::line(&contenders, SystemTime::now());
     if args.json {
-        printer.json(&Line { name: name.as_str(), held: !line.is_empty(), line })?;
+        printer.json(&Line {
+            name: name.as_str(),
+            held: line.iter().any(|entry| entry.role == Role::Holder),
+            line,
+        })?;
     } else if line.is_empty() {
         printer.data(&format!("{:?} is free", name.as_str()))?;
     } else {
-        let head = ["PLACE", "WHO", "WHERE", "SINCE", "FOR", "TOKEN", "COMMAND", "NOTE"];
-        for line in table(head, &line.iter().map(row).collect::<Vec<_>>()) {
+        let head = ["PLACE", "AS", "WHO", "WHERE", "SINCE", "FOR", "TOKEN", "COMMAND", "NOTE"];
+        let holding = line.iter().filter(|entry| entry.role == Role::Holder).count();
+        let rows: Vec<_> = line.iter().map(|entry| row(entry, holding)).collect();
+        for line in table(head, &rows) {
             printer.data(&line)?;
         }
     }
     Ok(0)
 }
 
-fn row(entry: &Entry) -> [String; 8] {
+fn row(entry: &Entry, holding: usize) -> [String; 9] {
     let place = match entry.role {
         Role::Holder => "holder".to_owned(),
-        Role::Waiter => (entry.place - 1).to_string(),
+        Role::Waiter => (entry.place - holding).to_string(),
     };
     [
         place,
+        entry.kind(),
         entry.who().to_owned(),
         entry.at(),
         entry.since.clone().unwrap_or_default(),
