@@ -15,6 +15,7 @@ mod exec;
 mod exit;
 mod failure;
 mod job;
+mod metrics;
 mod news;
 mod printer;
 mod schedule;

@@ -4,8 +4,10 @@
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod stage;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -72,6 +74,71 @@ fn locks_without_a_zookeeper() {
     assert_eq!((done.code, done.stdout), (Some(0), format!("{url}\n")), "data is the URL alone");
     assert!(done.stderr.contains("in memory only"), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+}
+
+/// What is there over HTTP: the status line, and all that follows the head.
+fn http(address: &str, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(stage::BOUND)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.lines().next().unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn figures_for_prometheus() {
+    let zero = "127.0.0.1:0";
+    let mut server = Running::start(bare(["serve", "--json", "--listen", zero, "--metrics", zero]));
+    let json: Value = serde_json::from_str(&server.line("")).unwrap();
+    let (url, address) = (json["url"].as_str().unwrap(), json["metrics"].as_str().unwrap());
+    let (_holder, _) = holder(url);
+    let get = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    let (status, text) = http(address, &get);
+    assert_eq!(status, "HTTP/1.1 200 OK");
+
+    // Of each figure there is help, type, sample, in this order, and no other line.
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(text.ends_with('\n') && lines.len().is_multiple_of(3), "{text}");
+    let mut figures = BTreeMap::new();
+    for figure in lines.chunks(3) {
+        let (name, value) = figure[2].rsplit_once(' ').unwrap();
+        let bare = name.split('{').next().unwrap();
+        assert!(figure[0].starts_with(&format!("# HELP {bare} ")), "{figure:?}");
+        let kinds = ["counter", "gauge"].map(|kind| format!("# TYPE {bare} {kind}"));
+        assert!(kinds.iter().any(|kind| kind == figure[1]), "{figure:?}");
+        let value: f64 = value.parse().unwrap();
+        assert!(figures.insert(bare.to_owned(), value).is_none(), "{name} is told twice");
+    }
+    assert_eq!(figures["sneck_build_info"].to_string(), "1");
+    assert!(figures["zk_global_sessions"] >= 1.0 && figures["zk_ephemerals_count"] >= 1.0);
+
+    // Everything that `mntr` counts is told.
+    let client = url.strip_prefix("zk://").unwrap();
+    let mut stream = TcpStream::connect(client).unwrap();
+    stream.write_all(b"mntr").unwrap();
+    let mut mntr = String::new();
+    stream.read_to_string(&mut mntr).unwrap();
+    for (name, value) in mntr.lines().filter_map(|line| line.split_once('\t')) {
+        assert_eq!(figures.contains_key(name), value.parse::<f64>().is_ok(), "{name}");
+    }
+
+    // Nothing else is there.
+    assert_eq!(http(address, &get.replace("GET", "HEAD")), (status, String::new()));
+    for (request, status) in [
+        (get.replace("/metrics", "/"), "HTTP/1.1 404 Not Found"),
+        (get.replace("GET", "POST"), "HTTP/1.1 405 Method Not Allowed"),
+        ("nonsense\r\n\r\n".to_owned(), "HTTP/1.1 400 Bad Request"),
+        (
+            "GET /".to_owned() + &"x".repeat(8 * 1024),
+            "HTTP/1.1 431 Request Header Fields Too Large",
+        ),
+    ] {
+        assert_eq!(http(address, &request).0, status);
+    }
+    let taken = done(bare(["serve", "--listen", zero, "--metrics", address]));
+    assert_eq!(taken.code, Some(73), "{taken:?}");
 }
 
 #[test]

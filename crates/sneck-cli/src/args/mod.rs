@@ -298,6 +298,11 @@ pub(crate) struct ServeArgs {
     /// Listen on a Unix socket, too, in a folder that is for you alone
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(crate) socket: Option<PathBuf>,
+    /// Tell Prometheus what goes on, at http://ADDR/metrics, such as 127.0.0.1:9141
+    ///
+    /// Port 0 is one that is free: --json tells which. The figures name no lock and no client.
+    #[arg(long, value_name = "ADDR", conflicts_with = "detach")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// The unit of session timeouts, from 10ms to 1m: clients get 2 to 20 of it
     #[arg(long, value_name = "DUR", value_parser = tick, default_value = "2s")]
     pub(crate) tick: Duration,
@@ -724,8 +729,15 @@ Who can come in:
   may connect; what they may do there is up to the access rules of what is there (?acl=creator in the
   clients' URLs). The socket is for the same user alone, and knows no TLS.
 
+With --metrics:
+  GET /metrics answers in the text format of Prometheus, with the figures of the word mntr under their
+  names there, such as zk_global_sessions, zk_ephemerals_count and zk_packets_received, and with
+  sneck_build_info. There is no TLS and no password; an address that others can reach tells them how
+  busy the server is, and nothing else.
+
 Examples:
   sneck serve
+  sneck serve --metrics 127.0.0.1:9141
   sneck serve --data /var/lib/sneck --listen 127.0.0.1:2181 --listen 10.0.0.5:2181
   sneck serve --listen 127.0.0.1:0 --tick 100ms --json
   sneck serve --listen 10.0.0.5 --tls-cert server.pem --tls-key server.key --tls-client-ca ca.pem

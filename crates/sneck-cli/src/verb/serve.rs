@@ -4,6 +4,7 @@ use crate::args::ServeArgs;
 use crate::background::Log;
 use crate::exit;
 use crate::failure::{Failure, told};
+use crate::metrics::Metrics;
 use crate::news::{tell_of_compactions, tell_of_refusals};
 use crate::printer::Printer;
 use crate::signals::Signals;
@@ -25,6 +26,8 @@ struct Serving {
     addresses: Vec<SocketAddr>,
     socket: Option<String>,
     data: Option<String>,
+    /// Where the figures for Prometheus are.
+    metrics: Option<SocketAddr>,
     pid: u32,
 }
 
@@ -52,7 +55,14 @@ pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Fai
             _ => not_started(&error),
         })?,
     };
-    let outcome = serve_on(&server, args, &place, &mut signals, printer).await;
+    let outcome = async {
+        let metrics = match args.metrics {
+            Some(address) => Some(Metrics::listen(address).await?),
+            None => None,
+        };
+        serve_on(&server, metrics.as_ref(), args, &place, &mut signals, printer).await
+    };
+    let outcome = outcome.await;
     let stopped = tokio::select! {
         biased;
         // The disk may take its time, but a second signal means it.
@@ -68,6 +78,7 @@ pub(crate) async fn serve(args: &ServeArgs, printer: &Printer) -> Result<u8, Fai
 
 async fn serve_on(
     server: &Running,
+    metrics: Option<&Metrics>,
     args: &ServeArgs,
     place: &Place,
     signals: &mut Signals,
@@ -78,7 +89,7 @@ async fn serve_on(
         Some(local) if args.background => Some(Log::open(&local.log())?),
         _ => None,
     };
-    tell(server, args, place, printer)?;
+    tell(server, metrics, args, place, printer)?;
     if let Some(log) = &log {
         log.take_over()?;
     }
@@ -90,6 +101,12 @@ async fn serve_on(
     let idle = async {
         match args.exit_when_idle {
             Some(length) => server.idle(length).await,
+            None => std::future::pending().await,
+        }
+    };
+    let figures = async {
+        match metrics {
+            Some(metrics) => metrics.serve(server.in_process()).await,
             None => std::future::pending().await,
         }
     };
@@ -109,6 +126,7 @@ async fn serve_on(
         }
         never = tell_of_compactions(server, log.as_ref(), printer) => never,
         never = tell_of_refusals(server, log.as_ref(), printer) => never,
+        never = figures => match never {},
     }
 }
 
@@ -174,6 +192,7 @@ fn is_occupied(error: &StartError) -> bool {
 
 fn tell(
     server: &Running,
+    metrics: Option<&Metrics>,
     args: &ServeArgs,
     place: &Place,
     printer: &Printer,
@@ -183,6 +202,10 @@ fn tell(
     let addresses = server.addresses().iter().map(SocketAddr::to_string);
     let places: Vec<String> = addresses.chain(socket.clone()).collect();
     printer.detail(&format!("listening on {}", places.join(" and ")));
+    let metrics = metrics.map(Metrics::address);
+    if let Some(address) = metrics {
+        printer.detail(&format!("figures are at http://{address}/metrics"));
+    }
     match &place.data {
         Some(folder) => printer.detail(&format!("keeping everything in {}", folder.display())),
         None => printer.say("in memory only: when this ends, every lock is forgotten (see --data)"),
@@ -197,6 +220,7 @@ fn tell(
             addresses: server.addresses().to_vec(),
             socket,
             data: place.data.as_deref().map(text),
+            metrics,
             pid: std::process::id(),
         }),
         false => printer.data(&url),
@@ -222,6 +246,12 @@ fn url(is_tls: bool, addresses: &[SocketAddr]) -> String {
 }
 
 fn warn_of_strangers(args: &ServeArgs, printer: &Printer) {
+    if let Some(address) = args.metrics.filter(|address| !address.ip().to_canonical().is_loopback())
+    {
+        let text =
+            format!("other machines may read the figures at {address}: there is no password");
+        printer.warn(&text, "they tell how busy the server is, and no names");
+    }
     if args.asks_clients() {
         return;
     }

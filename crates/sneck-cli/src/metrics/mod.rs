@@ -1,0 +1,6 @@
+//! What `sneck serve` counts, for Prometheus: `--metrics`.
+
+mod exposition;
+mod http;
+
+pub(crate) use http::Metrics;
