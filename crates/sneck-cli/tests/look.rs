@@ -132,7 +132,10 @@ async fn who_shows_the_line() {
     let table = done(sneck(&url, ["who", "a"]));
     let rows: Vec<&str> = table.stdout.lines().collect();
     assert!(rows[0].starts_with("PLACE") && rows.len() == 3, "{table:?}");
-    assert!(rows[1].starts_with("holder  exclusive  tester") && rows[1].contains(&token), "{table:?}");
+    assert!(
+        rows[1].starts_with("holder  exclusive  tester") && rows[1].contains(&token),
+        "{table:?}"
+    );
     assert!(rows[2].starts_with("1 ") && rows[2].contains("echo x http://***@h/"), "{table:?}");
     holder.signal(Signal::TERM);
     assert_eq!(waiter.wait().code, Some(0));

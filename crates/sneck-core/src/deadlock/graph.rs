@@ -190,7 +190,8 @@ impl<'a> Graph<'a> {
         let mode = self.places[waiter].entry.mode;
         let in_the_way = (range.start..waiter).filter(|ahead| {
             let ahead = &self.places[*ahead];
-            !ahead.gone && !(mode == Mode::Shared && ahead.entry.mode == Mode::Shared)
+            let share = mode == Mode::Shared && ahead.entry.mode == Mode::Shared;
+            !ahead.gone && !share
         });
         in_the_way
             .flat_map(|ahead| {
