@@ -28,7 +28,7 @@ fn holding(url: &str, folder: &Path, [holds, wants]: [&str; 2], options: &[&str]
 }
 
 /// Everybody holds one lock and wants that of the next.
-fn circle<'a>(url: &str, folder: &Path, names: &[&'a str], options: &[&str]) -> Vec<Running> {
+fn circle(url: &str, folder: &Path, names: &[&str], options: &[&str]) -> Vec<Running> {
     let wants = names.iter().cycle().skip(1);
     let pairs = names.iter().zip(wants);
     let all = pairs.map(|(holds, wants)| holding(url, folder, [*holds, *wants], options)).collect();
