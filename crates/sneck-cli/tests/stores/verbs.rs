@@ -1,4 +1,4 @@
-//! `run`, `hold`, `who`, `ls` and `watch`, whatever the store.
+//! `run`, `hold`, `who`, `ls`, `watch`, `elect` and `durable`, whatever the store.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -127,4 +127,58 @@ pub(crate) async fn what_is_taken_away_ends_the_command(store: &Store) {
     let done = run.wait();
     assert_eq!(done.code, Some(76), "{done:?}");
     assert!(done.stderr.contains("lost"), "{done:?}");
+}
+
+pub(crate) async fn an_election_has_a_leader_whom_all_see(store: &Store) {
+    let candidate = |data: &str| {
+        let script = "echo $SNECK_MODE; exec sleep 600";
+        let args = ["elect", "--data", data, "boss", "--", "sh", "-c", script];
+        Running::start(sneck(&store.url, args))
+    };
+    let mut first = candidate("http://one");
+    first.line("leader");
+    let late = ask(store, &["elect", "-n", "boss", "--", "echo", "no"]);
+    assert_eq!((late.code, late.stdout.as_str()), (Some(75), ""), "{late:?}");
+    assert!(late.stderr.contains("\"boss\" is led by tester"), "{late:?}");
+    let observer = Running::start(sneck(&store.url, ["elect", "--observe", "--json", "boss"]));
+    let sees = |data: &str| observer.stdout().contains(&format!("\"data\":\"{data}\""));
+    until("the observer has seen the first", || sees("http://one"));
+    let mut second = candidate("http://two");
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait().code, Some(128 + 15), "the exit code is the command's");
+    second.line("leader");
+    until("the observer has seen the second", || sees("http://two"));
+    for leaving in [second, observer] {
+        leaving.signal(Signal::TERM);
+        leaving.wait();
+    }
+}
+
+pub(crate) async fn what_outlives_a_process_is_kept_or_refused(store: &Store) {
+    let take = |owner: &str| ask(store, &["durable", "take", "--owner", owner, "-n", "db"]);
+    let run = || ask(store, &["run", "--every", "1h", "report", "--", "echo", "ran"]);
+    if !store.has_records {
+        for refused in [take("deployer-7"), run()] {
+            assert_eq!((refused.code, refused.stdout.as_str()), (Some(65), ""), "{refused:?}");
+            assert!(refused.stderr.contains("outlives"), "{refused:?}");
+        }
+        return;
+    }
+    let token: u64 = take("deployer-7").stdout.trim().parse().unwrap();
+    let other = take("deployer-8");
+    assert_eq!((other.code, other.stdout.as_str()), (Some(75), ""), "{other:?}");
+    assert!(other.stderr.contains("deployer-7"), "{other:?}");
+    let again: u64 = take("deployer-7").stdout.trim().parse().unwrap();
+    assert!(again > token);
+    let listed = json(&ask(store, &["durable", "ls", "--json"]));
+    assert_eq!(
+        (&listed[0]["name"], &listed[0]["holder"]["owner"]),
+        (&"db".into(), &"deployer-7".into())
+    );
+    let freed = ask(store, &["durable", "free", "--owner", "deployer-7", "db"]);
+    assert_eq!(freed.code, Some(0), "{freed:?}");
+    assert_eq!(take("deployer-8").code, Some(0));
+    assert_eq!(run().stdout, "ran\n");
+    let early = run();
+    assert_eq!((early.code, early.stdout.as_str()), (Some(0), ""), "once an hour: {early:?}");
 }
