@@ -1,5 +1,6 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask tidy`.
+//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask mutate`,
+//! `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
@@ -8,6 +9,7 @@ mod differential;
 mod fuzz;
 mod history;
 mod kazoo;
+mod mutate;
 mod servers;
 mod talk;
 mod test;
@@ -42,8 +44,11 @@ enum Verb {
     History(history::Arguments),
     /// Run kazoo's own suite against sneck's server.
     Kazoo,
+    /// Break the scripts of Redis and the statements of Cassandra, one place after the other, and see that a
+    /// test notices each.
+    Mutate(mutate::Arguments),
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates, the tests of
-    /// the acceptance table.
+    /// the tables of what is proven.
     Tidy,
 }
 
@@ -57,6 +62,7 @@ async fn main() -> ExitCode {
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Kazoo => kazoo::run(),
+        Verb::Mutate(arguments) => mutate::run(&arguments),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

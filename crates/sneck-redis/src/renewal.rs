@@ -116,28 +116,58 @@ mod tests {
     use super::*;
     use crate::options::RedisOptions;
     use crate::reply::Said;
-    use sneck_core::{Caller, ClaimId, Mode, Name, Request};
+    use sneck_core::{Caller, ClaimId, Mode, Name, Request, Token};
     use sneck_testkit::{or_skip, redis::shared};
+
+    /// Two connections that share nothing but the server.
+    async fn stores(url: &str) -> [Store; 2] {
+        let mut options = RedisOptions::parse(url).unwrap();
+        options.prefix = format!("renewal-{}", ClaimId::random());
+        let stores = [Store::new(options.clone(), None), Store::new(options, None)];
+        for store in &stores {
+            store.open().await.unwrap();
+        }
+        stores
+    }
+
+    fn place(store: &Store) -> Place {
+        let name = Name::new("raced/for").unwrap();
+        let request = Request::new(name, Mode::Exclusive, Caller::anonymous());
+        Place::new(&store.options.prefix, request)
+    }
+
+    /// Asks for a free lock.
+    async fn granted(store: &Store, place: &Place) -> Token {
+        let not_after_ms = store.server_now_ms(place.bucket) + store.answer_ms();
+        let answer = store.ask(place, false, not_after_ms).await.unwrap();
+        let Said::Held { token, .. } = answer.said else { panic!("{answer:?}") };
+        token
+    }
+
+    #[tokio::test]
+    async fn a_renewal_under_another_token_is_none() {
+        let servers = or_skip!(shared().await);
+        let [store, _] = stores(&servers.url()).await;
+        let place = place(&store);
+        let token = granted(&store, &place).await.to_string();
+        let renew = async |token: &str| store.renew(place.bucket, &[(&place, token)]).await;
+        assert_eq!(renew(&token).await.unwrap(), [Renewed::Held]);
+        // As that of a larger number with the same beginning, and of one that is a part of it.
+        for other in [format!("{token}0"), token[..token.len() - 1].to_owned()] {
+            assert_eq!(renew(&other).await.unwrap(), [Renewed::Gone], "{other} for {token}");
+        }
+    }
 
     /// A9: a renewal that meets the release of its place, in whatever order.
     #[tokio::test]
     async fn a9_a_renewal_never_revives_a_released_lock() {
         const RACES: usize = 10_000;
         let servers = or_skip!(shared().await);
-        let mut options = RedisOptions::parse(&servers.url()).unwrap();
-        options.prefix = format!("races-{}", ClaimId::random());
-        let (releasing, renewing) = (Store::new(options.clone(), None), Store::new(options, None));
-        for store in [&releasing, &renewing] {
-            store.open().await.unwrap();
-        }
-        let (name, mut renewed_first) = (Name::new("raced/for").unwrap(), 0);
+        let [releasing, renewing] = stores(&servers.url()).await;
+        let mut renewed_first = 0;
         for _ in 0..RACES {
-            let request = Request::new(name.clone(), Mode::Exclusive, Caller::anonymous());
-            let place = Place::new(&releasing.options.prefix, request);
-            let not_after_ms = releasing.server_now_ms(place.bucket) + releasing.answer_ms();
-            let answer = releasing.ask(&place, false, not_after_ms).await.unwrap();
-            let Said::Held { token, .. } = answer.said else { panic!("{answer:?}") };
-            let token = token.to_string();
+            let place = place(&releasing);
+            let token = granted(&releasing, &place).await.to_string();
             // On connections of their own, so that the server sees them in either order.
             let batch = [(&place, token.as_str())];
             let (left, renewed) =
@@ -146,7 +176,7 @@ mod tests {
             renewed_first += usize::from(renewed.unwrap() == [Renewed::Held]);
             assert_eq!(renewing.renew(place.bucket, &batch).await.unwrap(), [Renewed::Gone]);
         }
-        assert!(renewing.line(&name).await.unwrap().is_empty());
+        assert!(renewing.line(&place(&renewing).request.name).await.unwrap().is_empty());
         assert!(renewed_first < RACES, "the release came first now and then");
     }
 }

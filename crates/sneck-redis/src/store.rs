@@ -239,3 +239,67 @@ impl Store {
         i64::try_from(self.options.answer_timeout().as_millis()).unwrap_or(i64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Said;
+    use sneck_core::{Caller, ClaimId, Name, Request};
+    use sneck_testkit::{or_skip, redis::shared};
+
+    /// One client, and a place that nobody else asks for.
+    async fn alone(url: &str) -> (Store, Place) {
+        let mut options = RedisOptions::parse(url).unwrap();
+        options.prefix = format!("store-{}", ClaimId::random());
+        let store = Store::new(options, None);
+        store.open().await.unwrap();
+        let name = Name::new("alone").unwrap();
+        let request = Request::new(name, Mode::Exclusive, Caller::anonymous());
+        let place = Place::new(&store.options.prefix, request);
+        (store, place)
+    }
+
+    #[tokio::test]
+    async fn a_question_that_comes_too_late_takes_no_place() {
+        let servers = or_skip!(shared().await);
+        let (store, place) = alone(&servers.url()).await;
+        // As one that sat in the buffer of a server that stood still.
+        let not_after_ms = store.server_now_ms(place.bucket) - 1_000;
+        let answer = store.ask(&place, false, not_after_ms).await.unwrap();
+        assert!(matches!(answer.said, Said::Late), "{answer:?}");
+        assert!(store.line(&place.request.name).await.unwrap().is_empty());
+    }
+
+    /// The tokens of a majority's servers differ: what was agreed on is the floor of each.
+    #[tokio::test]
+    async fn a_token_that_was_written_back_is_a_floor() {
+        let servers = or_skip!(shared().await);
+        let (store, place) = alone(&servers.url()).await;
+        let granted = async || {
+            let not_after_ms = store.server_now_ms(place.bucket) + store.answer_ms();
+            let answer = store.ask(&place, false, not_after_ms).await.unwrap();
+            let Said::Held { token, .. } = answer.said else { panic!("{answer:?}") };
+            token
+        };
+        // By an hour more than any clock would give.
+        let agreed = Token::new(granted().await.get() + 3_600_000_000).unwrap();
+        assert!(store.raise(&place, agreed).await.unwrap(), "it holds the lock");
+        assert_eq!(granted().await, agreed, "asking again finds it");
+        assert!(store.leave(&place, 0).await.unwrap());
+        assert!(!store.raise(&place, agreed).await.unwrap(), "it holds nothing any more");
+        assert!(granted().await > agreed);
+    }
+
+    /// A question can overtake the release of its own claim, on another connection.
+    #[tokio::test]
+    async fn a_question_that_arrives_after_its_claim_has_left_takes_no_place() {
+        let servers = or_skip!(shared().await);
+        let (store, place) = alone(&servers.url()).await;
+        // Until then the question is not refused for being late.
+        let not_after_ms = store.server_now_ms(place.bucket) + 600_000;
+        assert!(!store.leave(&place, not_after_ms).await.unwrap(), "nothing was there");
+        let answer = store.ask(&place, false, not_after_ms).await.unwrap();
+        assert!(matches!(answer.said, Said::Gone), "{answer:?}");
+        assert!(store.line(&place.request.name).await.unwrap().is_empty());
+    }
+}

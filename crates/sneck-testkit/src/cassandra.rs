@@ -17,6 +17,7 @@
 mod builder;
 mod cluster;
 mod launch;
+mod mutant;
 mod shared;
 
 pub use builder::Builder;

@@ -142,6 +142,9 @@ cases! {
     seen::of_a_circle_exactly_one_gives_up,
 }
 
+/// Names the environment variable by which a developer runs only the cases whose name contains its value.
+pub const ONLY: &str = "SNECK_CONTRACT_ONLY";
+
 /// Runs every case, and says each by its name.
 ///
 /// # Panics
@@ -156,7 +159,8 @@ pub async fn run_all(subject: Arc<dyn Subject>) {
 #[allow(clippy::print_stdout, reason = "shown by the test harness when a test fails")]
 pub async fn failures(subject: Arc<dyn Subject>) -> Vec<Failure> {
     let mut failures = Vec::new();
-    for name in CASES {
+    let only = std::env::var(ONLY).unwrap_or_default();
+    for name in CASES.iter().filter(|name| name.contains(&only)) {
         let began = Instant::now();
         let case = Case { name, subject: subject.clone() };
         // In a task, so that a panic is one case's.

@@ -20,6 +20,7 @@ pub mod curator;
 pub mod embedded;
 pub mod go;
 pub mod kazoo;
+pub mod mutation;
 pub mod peer;
 pub mod proxy;
 pub mod redis;

@@ -14,6 +14,7 @@
 
 mod builder;
 mod cluster;
+mod mutant;
 mod relay;
 mod resp;
 mod servers;

@@ -3,7 +3,7 @@
 use crate::stage::{Client, prefix, request, within};
 use sneck_core::{Backend, Claim, Mode, Standing};
 use sneck_testkit::or_skip;
-use sneck_testkit::redis::{Builder, Servers};
+use sneck_testkit::redis::{Builder, Servers, shared};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -51,6 +51,25 @@ async fn a7_a_release_wakes_one_of_500_waiters() {
     assert!(others <= 1, "{others} others were woken");
     // The release, the question of who was woken, and our own looks at the line.
     assert_eq!(asked().await - before, 2 + 10, "nobody else asked anything");
+}
+
+/// Who may come in beside a writer that became a reader is told at once, and not at the end of a term.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_downgrade_wakes_the_reader_behind() {
+    let servers = or_skip!(shared().await);
+    let (url, prefix) = (servers.url(), prefix());
+    let (one, other) =
+        (Client::new(&url, &prefix, TERM).await, Client::new(&url, &prefix, TERM).await);
+    let mut writer = one.redis.claim(request(Mode::Write));
+    let standing = within("the lock", writer.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
+    let mut reader = other.redis.claim(request(Mode::Shared));
+    let standing = within("a place", reader.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+    within("a downgrade", writer.downgrade()).await.unwrap();
+    within("the wake-up", reader.changed()).await;
+    let standing = within("the lock", reader.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
 }
 
 /// What a lock costs where nobody else wants it.

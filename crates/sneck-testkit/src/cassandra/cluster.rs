@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::launch::{Launch, Ports};
-use super::{Builder, JARS};
+use super::mutant::Statements;
+use super::{BACKEND, Builder, JARS};
 use crate::janitor::{Janitor, Process};
+use crate::mutation::{Mutant, Mutation};
 use crate::skip::StartError;
 
 /// Far more than a start takes on a busy machine, so that only a real failure reaches it.
@@ -30,6 +32,8 @@ pub struct Cluster {
     // Last, so that nobody else takes the ports while a node may still hold them.
     ports: Ports,
     authentication: bool,
+    /// What stands before a node that is alone, where its statements are changed.
+    mutant: Option<Mutant>,
 }
 
 #[derive(Debug)]
@@ -51,7 +55,12 @@ impl Cluster {
             nodes.push(Node { launch, process, paused: false });
         }
         let nodes = Mutex::new(nodes);
-        let cluster = Cluster { nodes, janitor, ports, authentication: builder.authentication };
+        let authentication = builder.authentication;
+        // Nodes tell clients where the others are, past any line.
+        let mutation = Mutation::of(BACKEND).filter(|_| builder.nodes == 1);
+        let mutant = mutation.map(|it| Mutant::start(ports.client_addr(0), Statements(it)));
+        let mutant = mutant.transpose()?;
+        let cluster = Cluster { nodes, janitor, ports, authentication, mutant };
         match cluster.serving().await {
             Ok(()) => Ok(cluster),
             Err(reason) => Err(StartError::Failed(format!("{reason}\n{}", cluster.log_tails()))),
@@ -65,7 +74,8 @@ impl Cluster {
 
     /// The client address of one node.
     pub fn addr(&self, node: usize) -> SocketAddr {
-        self.ports.client_addr(node)
+        let mutant = self.mutant.as_ref().map(Mutant::addr);
+        mutant.unwrap_or_else(|| self.ports.client_addr(node))
     }
 
     /// All client addresses, as a client takes them: `127.0.0.1:p,127.0.0.2:p`.

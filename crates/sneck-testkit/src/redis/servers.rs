@@ -12,9 +12,11 @@ use rustix::process::Signal;
 use tokio::sync::OnceCell;
 
 use super::builder::{Builder, Clients};
+use super::mutant::Scripts;
 use super::resp::{self, Reply};
 use super::{BACKEND, PRIMARY, cluster};
 use crate::janitor::{Janitor, Piped, Process};
+use crate::mutation::{Mutant, Mutation};
 use crate::port::Port;
 use crate::skip::{StartError, Unavailable};
 use crate::tls::Material;
@@ -39,6 +41,8 @@ pub struct Servers {
     /// The port for TLS of each server that is no sentinel, and the certificates.
     secure_ports: Vec<Port>,
     material: Option<Material>,
+    /// What stands before each server, where its scripts are changed.
+    mutants: Vec<Mutant>,
 }
 
 #[derive(Debug)]
@@ -74,7 +78,9 @@ impl Servers {
         let secure_ports = lease(if builder.tls.is_some() { servers } else { 0 })?;
         let material = builder.tls.map(|_| Material::generate(janitor.folder())).transpose()?;
         let nodes = Mutex::default();
-        let this = Servers { builder, nodes, janitor, ports, bus_ports, secure_ports, material };
+        let mutants = mutants(&builder, &ports)?;
+        let this =
+            Servers { builder, nodes, janitor, ports, bus_ports, secure_ports, material, mutants };
         for server in 0..this.ports.len() {
             let node = this.write(server)?;
             this.lock().push(node);
@@ -182,7 +188,8 @@ impl Servers {
 
     /// The address of one server.
     pub fn addr(&self, server: usize) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[server].number()))
+        let mutant = self.mutants.get(server).map(Mutant::addr);
+        mutant.unwrap_or_else(|| local(&self.ports[server]))
     }
 
     /// The address of one server for TLS.
@@ -191,7 +198,7 @@ impl Servers {
     ///
     /// When it speaks none.
     pub fn secure_addr(&self, server: usize) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.secure_ports[server].number()))
+        local(&self.secure_ports[server])
     }
 
     /// The certificates, where they speak TLS.
@@ -317,4 +324,19 @@ impl Servers {
     fn lock(&self) -> MutexGuard<'_, Vec<Node>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn local(port: &Port) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()))
+}
+
+/// One before each server, where this process is run under a breakage; sentinels and the nodes of a cluster
+/// tell clients where the others are, past any line.
+fn mutants(builder: &Builder, ports: &[Port]) -> io::Result<Vec<Mutant>> {
+    let Some(mutation) = Mutation::of(BACKEND) else { return Ok(Vec::new()) };
+    if builder.cluster || builder.sentinels > 0 {
+        return Ok(Vec::new());
+    }
+    let before = |port| Mutant::start(local(port), Scripts::new(mutation.clone(), local(port)));
+    ports.iter().map(before).collect()
 }
