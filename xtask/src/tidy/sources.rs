@@ -37,7 +37,11 @@ pub(super) fn text_of(folder: &str) -> Result<String, String> {
     let told = |error: std::io::Error| format!("{folder}: {error}");
     let mut text = String::new();
     for entry in std::fs::read_dir(root().join(folder)).map_err(told)? {
-        text += &std::fs::read_to_string(entry.map_err(told)?.path()).map_err(told)?;
+        let path = entry.map_err(told)?.path();
+        text += &match path.is_dir() {
+            true => text_of(&path.to_string_lossy())?,
+            false => std::fs::read_to_string(path).map_err(told)?,
+        };
     }
     Ok(text)
 }
