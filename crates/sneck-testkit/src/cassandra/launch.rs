@@ -179,6 +179,9 @@ fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
         // A node that missed a change of the schema asks for it this much after it sees the others again;
         // by default a minute, for which every client waits that has made a keyspace.
         "-Dcassandra.migration_delay_ms=500",
+        // And asks again this soon if there was no answer, as there is none from a node that is busy with
+        // its start; by default after a minute.
+        "-Dcassandra.schema_pull_interval_ms=1000",
     ]
     .map(OsString::from)
     .into();
