@@ -24,6 +24,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Locks in a table of Apache Cassandra or ScyllaDB.
 ///
@@ -76,17 +77,17 @@ impl Cassandra {
     }
 }
 
-/// Nodes learn of a table one after the other: how often one that does not know it yet is asked, and how
-/// long is waited in between.
+/// Nodes learn of a table one after the other: how often one that does not know it yet is asked.
 const SCHEMA_TRIES_MAX: usize = 25;
-const SCHEMA_PAUSE: Duration = Duration::from_millis(200);
-/// How many nodes in turn may leave a first statement unanswered.
-const PROBE_TRIES_MAX: usize = 3;
+/// How long is waited before a first statement is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Connecting waits for each node once, and for twice as long as this part of its time: also when one of
 /// them says nothing, most of it is left.
 const CONNECT_PARTS: u32 = 6;
 
 async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, Error> {
+    // What is left then is for the last try, whose error says more than that time is up.
+    let last_try = Instant::now() + options.connect_timeout * (CONNECT_PARTS - 1) / CONNECT_PARTS;
     let rule = TermRule::new(options.ttl, options.skew)?;
     let session = session(&options, rule).await.map_err(|error| of_connect(&error))?;
     for release in schema::releases(&session).await? {
@@ -105,7 +106,7 @@ async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, E
         label,
     };
     let store = prepare(session, coordinators, settings).await?;
-    probe(&store).await?;
+    probe(&store, last_try).await?;
     let holds = Arc::new(Holds::new());
     Ok(Cassandra { store: Arc::new(store), holds, poll: options.poll, clock })
 }
@@ -122,7 +123,7 @@ async fn prepare(
         match settings.prepare(&session).await {
             Err(error) if error.kind() == ErrorKind::Refused && tries < SCHEMA_TRIES_MAX => {
                 tries += 1;
-                tokio::time::sleep(SCHEMA_PAUSE).await;
+                tokio::time::sleep(FIRST_PAUSE).await;
             }
             prepared => break prepared?,
         }
@@ -130,22 +131,21 @@ async fn prepare(
     Ok(Store::new(session, statements, coordinators, settings))
 }
 
-/// Tries the table. A node that says nothing is passed over: the next one is asked then.
-async fn probe(store: &Store) -> Result<(), Error> {
-    let (mut silent, mut refused) = (1, 1);
+/// Tries the table, until it is time for the last try. A node that says nothing is passed over: the next
+/// one is asked then. Nodes that have just begun are slow at their first statements.
+async fn probe(store: &Store, last_try: Instant) -> Result<(), Error> {
+    let mut refused = 1;
     loop {
         match store.probe().await {
-            Err(Failure { error, .. }) if error.is_transient() && silent < PROBE_TRIES_MAX => {
-                silent += 1;
-            }
+            Err(Failure { error, .. }) if error.is_transient() && Instant::now() < last_try => {}
             Err(Failure { error, .. })
                 if error.kind() == ErrorKind::Refused && refused < SCHEMA_TRIES_MAX =>
             {
                 refused += 1;
-                tokio::time::sleep(SCHEMA_PAUSE).await;
             }
             probed => return probed.map_err(|failure| failure.error),
         }
+        tokio::time::sleep(FIRST_PAUSE).await;
     }
 }
 
