@@ -434,7 +434,10 @@ fn stand(layout: &Layout, dir: String, request: &Request) -> Result<Stand, Error
 }
 
 /// The children of a node, on a server that has caught up.
-async fn list_synced(session: &Session, path: &str) -> Result<Vec<String>, RequestError> {
+pub(super) async fn list_synced(
+    session: &Session,
+    path: &str,
+) -> Result<Vec<String>, RequestError> {
     let (synced, children) = (session.sync(path), session.get_children(path));
     synced.await?;
     children.await

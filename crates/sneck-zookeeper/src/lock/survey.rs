@@ -1,6 +1,7 @@
 //! Looking at the lines of locks on ZooKeeper from the outside.
 
 use super::backend::ZooKeeper;
+use super::claim::list_synced;
 use super::dialect::{LOCKS, Rooms};
 use super::permits::number_in;
 use super::seat::{Spotted, line};
@@ -47,6 +48,8 @@ impl Survey for ZooKeeper {
 
     async fn names(&self) -> Result<Vec<Name>, Error> {
         let session = self.session().await?;
+        let failed = |error: &RequestError| self.layout.failure(error, "looking for locks");
+        session.sync(&self.absolute("")).await.map_err(|error| failed(&error))?;
         let mut names = BTreeSet::new();
         let mut visited = 0;
         let mut todo = VecDeque::from([String::new()]);
@@ -59,7 +62,7 @@ impl Survey for ZooKeeper {
                 match read.await {
                     Ok(children) => self.look_at(at, &children, &mut names, &mut todo),
                     Err(RequestError::Refused(ErrorCode::NO_NODE | ErrorCode::NO_AUTH)) => {}
-                    Err(error) => return Err(self.layout.failure(&error, "looking for locks")),
+                    Err(error) => return Err(failed(&error)),
                 }
             }
         }
@@ -166,9 +169,10 @@ fn below<'a>(dir: &str, path: &'a str) -> &'a str {
     path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path)
 }
 
-/// The children of a node; none where there is no node.
+/// The children of a node, on a server that has caught up: who has just been told of a change by another
+/// server is to find it here. None where there is no node.
 async fn children_of(session: &Session, path: &str) -> Result<Vec<String>, RequestError> {
-    match session.get_children(path).await {
+    match list_synced(session, path).await {
         Err(RequestError::Refused(ErrorCode::NO_NODE)) => Ok(Vec::new()),
         children => children,
     }
