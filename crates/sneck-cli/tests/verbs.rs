@@ -6,6 +6,7 @@ mod stage;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use sneck::zookeeper::{Session, ZooKeeperUrl};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{self, Version};
 use stage::{Done, Running, done, line, sneck, until, until_in_line, url};
@@ -104,6 +105,32 @@ async fn the_next_leads_when_the_leader_ends() {
     assert_eq!(second.wait().code, Some(4));
     observer.signal(Signal::TERM);
     assert_eq!(observer.wait().code, Some(0));
+}
+
+#[tokio::test]
+async fn a_leader_that_was_deposed_stands_again_if_it_is_told_to() {
+    let url = url(or_skip!(zookeeper::shared(V).await));
+    let operator = Session::connect(ZooKeeperUrl::parse(&url).unwrap().session).await.unwrap();
+    for again in [true, false] {
+        let options: &[&str] = if again { &["--again"] } else { &[] };
+        let command = ["boss", "--", "sh", "-c", "echo led $SNECK_TOKEN; exec sleep 600"];
+        let mut leader = Running::start(sneck(&url, [&["elect"], options, &command].concat()));
+        let first: u64 = leader.line("led ").parse().unwrap();
+        let node = operator.get_children("/boss").await.unwrap().remove(0);
+        operator.delete(&format!("/boss/{node}"), None).await.unwrap();
+        if !again {
+            let deposed = leader.wait();
+            assert_eq!(deposed.code, Some(76), "{deposed:?}");
+            continue;
+        }
+        until("it leads again", || leader.stdout().matches('\n').count() == 2);
+        let second = leader.stdout().lines().last().unwrap().to_owned();
+        let second: u64 = second.strip_prefix("led ").unwrap().parse().unwrap();
+        assert!(second > first);
+        assert!(leader.stderr().contains("standing again"), "{}", leader.stderr());
+        leader.signal(Signal::TERM);
+        assert_eq!(leader.wait().code, Some(128 + 15), "the command's own");
+    }
 }
 
 #[tokio::test]
