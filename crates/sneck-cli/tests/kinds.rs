@@ -8,14 +8,62 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use sneck_testkit::or_skip;
-use sneck_testkit::zookeeper::{self, Version};
-use stage::{Done, Running, done, line, sneck, until_in_line, url};
-
-const V: Version = Version::V3_9;
+use stage::{Done, Running, done, line, sneck, until_in_line};
 
 /// Nothing listens there, so an exit code of 64 shows that nothing was sent.
 const NOWHERE: &str = "zk://127.0.0.1:1?connect-timeout=200ms";
+
+/// Makes each of these functions, which take the URL of a store, a test on ZooKeeper, on what `serve` serves,
+/// and on what `local:` starts.
+macro_rules! on_each_store {
+    ($($test:ident),* $(,)?) => {
+        mod zookeeper {
+            use crate::stage::url;
+            use sneck_testkit::or_skip;
+            use sneck_testkit::zookeeper::{Version, shared};
+
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&url(or_skip!(shared(Version::V3_9).await)));
+                }
+            )*
+        }
+
+        mod served {
+            use crate::stage::{Running, bare, url_at};
+
+            $(
+                #[test]
+                fn $test() {
+                    let mut server = Running::start(bare(["serve", "--listen", "127.0.0.1:0"]));
+                    super::$test(&url_at(&server.line("zk://")));
+                }
+            )*
+        }
+
+        mod local {
+            use crate::stage::folder::Folder;
+
+            $(
+                #[test]
+                fn $test() {
+                    let folder = Folder::new();
+                    super::$test(&folder.url());
+                }
+            )*
+        }
+    };
+}
+
+on_each_store!(
+    readers_share_and_writers_do_not,
+    permits_are_counted,
+    several_locks_are_had_together_or_not_at_all,
+    the_command_sees_what_it_was_given,
+    a_job_runs_once_in_an_interval,
+    a_job_that_is_due_is_skipped_while_somebody_is_at_it,
+);
 
 fn hold(url: &str, args: &[&str]) -> Running {
     let mut hold = Running::start(sneck(url, [&["hold"], args].concat()));
@@ -29,60 +77,54 @@ fn try_run(url: &str, args: &[&str]) -> Done {
     done(sneck(url, [&["run", "-n"], args, &["--", "echo", "in"]].concat()))
 }
 
-#[tokio::test]
-async fn readers_share_and_writers_do_not() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
-    let reader = hold(&url, &["-s", "catalogue"]);
-    assert_eq!(try_run(&url, &["--shared", "catalogue"]).code, Some(0));
-    let writer = try_run(&url, &["--write", "catalogue"]);
+fn readers_share_and_writers_do_not(url: &str) {
+    let reader = hold(url, &["-s", "catalogue"]);
+    assert_eq!(try_run(url, &["--shared", "catalogue"]).code, Some(0));
+    let writer = try_run(url, &["--write", "catalogue"]);
     assert_eq!((writer.code, writer.stdout.as_str()), (Some(75), ""), "{writer:?}");
     assert!(writer.stderr.contains("\"catalogue\" is held by tester at"), "{writer:?}");
     // A mutex is another kind of lock, whose other clients would not see a reader.
-    let mutex = try_run(&url, &["catalogue"]);
+    let mutex = try_run(url, &["catalogue"]);
     assert_eq!((mutex.code, mutex.stdout.as_str()), (Some(65), ""), "{mutex:?}");
     assert!(mutex.stderr.contains("\nhint: the name is in use as a read-write lock"), "{mutex:?}");
-    assert_eq!(line(&url, "catalogue").len(), 1, "who was refused has left nothing");
+    assert_eq!(line(url, "catalogue").len(), 1, "who was refused has left nothing");
     reader.signal(Signal::TERM);
     assert_eq!(reader.wait().code, Some(0));
 
-    let writer = hold(&url, &["--write", "rates"]);
-    assert_eq!(try_run(&url, &["-s", "rates"]).code, Some(75));
+    let writer = hold(url, &["--write", "rates"]);
+    assert_eq!(try_run(url, &["-s", "rates"]).code, Some(75));
     writer.signal(Signal::TERM);
     assert_eq!(writer.wait().code, Some(0));
-    assert_eq!(try_run(&url, &["-s", "rates"]).stdout, "in\n");
+    assert_eq!(try_run(url, &["-s", "rates"]).stdout, "in\n");
 }
 
-#[tokio::test]
-async fn permits_are_counted() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
-    let two = hold(&url, &["--permits", "2/3", "importers"]);
-    let too_many = try_run(&url, &["--permits", "2/3", "importers"]);
+fn permits_are_counted(url: &str) {
+    let two = hold(url, &["--permits", "2/3", "importers"]);
+    let too_many = try_run(url, &["--permits", "2/3", "importers"]);
     assert_eq!((too_many.code, too_many.stdout.as_str()), (Some(75), ""), "{too_many:?}");
     assert!(too_many.stderr.contains("2 of the 3 permits of \"importers\""), "{too_many:?}");
-    assert_eq!(try_run(&url, &["--permits", "1/3", "importers"]).stdout, "in\n");
-    let other = try_run(&url, &["--permits", "1/4", "importers"]);
+    assert_eq!(try_run(url, &["--permits", "1/3", "importers"]).stdout, "in\n");
+    let other = try_run(url, &["--permits", "1/4", "importers"]);
     assert_eq!((other.code, other.stdout.as_str()), (Some(65), ""), "{other:?}");
     assert!(other.stderr.contains("3 permits") && other.stderr.contains("hint: "), "{other:?}");
     two.signal(Signal::TERM);
     assert_eq!(two.wait().code, Some(0));
-    assert_eq!(try_run(&url, &["--permits", "3/3", "importers"]).stdout, "in\n");
+    assert_eq!(try_run(url, &["--permits", "3/3", "importers"]).stdout, "in\n");
 }
 
-#[tokio::test]
-async fn several_locks_are_had_together_or_not_at_all() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
-    let b = hold(&url, &["b"]);
-    let refused = try_run(&url, &["a", "b"]);
+fn several_locks_are_had_together_or_not_at_all(url: &str) {
+    let b = hold(url, &["b"]);
+    let refused = try_run(url, &["a", "b"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(75), ""), "{refused:?}");
     assert!(refused.stderr.contains("lock \"b\" is held by tester"), "{refused:?}");
-    let late = done(sneck(&url, ["run", "-w", "300ms", "a", "b", "--", "echo", "in"]));
+    let late = done(sneck(url, ["run", "-w", "300ms", "a", "b", "--", "echo", "in"]));
     assert_eq!((late.code, late.stdout.as_str()), (Some(75), ""), "{late:?}");
     assert!(late.stderr.contains("lock \"b\" is held by tester"), "{late:?}");
-    assert!(line(&url, "a").is_empty(), "all or none");
+    assert!(line(url, "a").is_empty(), "all or none");
 
-    let command = sneck(&url, ["hold", "--json", "c", "a", "b"]);
+    let command = sneck(url, ["hold", "--json", "c", "a", "b"]);
     let mut all = Running::start(command);
-    until_in_line(&url, "b", 2);
+    until_in_line(url, "b", 2);
     b.signal(Signal::TERM);
     let first = all.line("{\"name\":\"c\"");
     assert!(first.contains("\"mode\":\"exclusive\""), "{first}");
@@ -92,7 +134,7 @@ async fn several_locks_are_had_together_or_not_at_all() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .map(|held| {
-            assert_eq!(line(&url, held["name"].as_str().unwrap())[0]["token"], held["token"]);
+            assert_eq!(line(url, held["name"].as_str().unwrap())[0]["token"], held["token"]);
             held["token"].clone()
         })
         .collect();
@@ -101,9 +143,7 @@ async fn several_locks_are_had_together_or_not_at_all() {
     assert_eq!(all.wait().code, Some(0));
 }
 
-#[tokio::test]
-async fn the_command_sees_what_it_was_given() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
+fn the_command_sees_what_it_was_given(url: &str) {
     let script = "echo \"$SNECK_NAME:$SNECK_MODE:${SNECK_PERMITS-none}\"; \
                   echo \"$SNECK_TOKEN\" | grep -c '^[0-9][0-9]*$'";
     for (args, says) in [
@@ -114,17 +154,15 @@ async fn the_command_sees_what_it_was_given() {
         (&["z", "y"], "z\ny:exclusive:none\n2\n"),
         (&["-s", "z1", "y1"], "z1\ny1:shared:none\n2\n"),
     ] {
-        let done = done(sneck(&url, [&["run"], args, &["--", "sh", "-c", script]].concat()));
+        let done = done(sneck(url, [&["run"], args, &["--", "sh", "-c", script]].concat()));
         assert_eq!((done.code, done.stdout.as_str()), (Some(0), says), "{args:?} {done:?}");
     }
 }
 
-#[tokio::test]
-async fn a_job_runs_once_in_an_interval() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
+fn a_job_runs_once_in_an_interval(url: &str) {
     let run = |args: &[&str], script: &str| {
         let start = ["run", "--every", "1h"];
-        done(sneck(&url, [&start, args, &["report", "--", "sh", "-c", script]].concat()))
+        done(sneck(url, [&start, args, &["report", "--", "sh", "-c", script]].concat()))
     };
     let first = run(&["--note", "nightly"], "echo ran; exit 3");
     assert_eq!((first.code, first.stdout.as_str()), (Some(3), "ran\n"), "{first:?}");
@@ -145,16 +183,14 @@ async fn a_job_runs_once_in_an_interval() {
     assert_eq!(run(&["--retry-failed"], "echo never").stdout, "");
 }
 
-#[tokio::test]
-async fn a_job_that_is_due_is_skipped_while_somebody_is_at_it() {
-    let url = url(or_skip!(zookeeper::shared(V).await));
+fn a_job_that_is_due_is_skipped_while_somebody_is_at_it(url: &str) {
     let script = "echo ready; read line";
-    let mut command = sneck(&url, ["run", "--every", "1ms", "report", "--", "sh", "-c", script]);
+    let mut command = sneck(url, ["run", "--every", "1ms", "report", "--", "sh", "-c", script]);
     command.stdin(Stdio::piped());
     let mut running = Running::start(command);
     running.line("ready");
     let skipped =
-        done(sneck(&url, ["run", "--every", "1ms", "--json", "report", "--", "echo", "no"]));
+        done(sneck(url, ["run", "--every", "1ms", "--json", "report", "--", "echo", "no"]));
     assert_eq!(skipped.code, Some(0), "{skipped:?}");
     assert!(skipped.stderr.contains("at which is tester at"), "{skipped:?}");
     let value: Value = serde_json::from_str(&skipped.stdout).unwrap();
@@ -162,7 +198,7 @@ async fn a_job_that_is_due_is_skipped_while_somebody_is_at_it() {
     assert_eq!(value["last"]["result"], Value::Null);
     running.end_input();
     running.wait();
-    let next = done(sneck(&url, ["run", "--every", "1ms", "report", "--", "echo", "in"]));
+    let next = done(sneck(url, ["run", "--every", "1ms", "report", "--", "echo", "in"]));
     assert_eq!((next.code, next.stdout.as_str()), (Some(0), "in\n"), "{next:?}");
 }
 

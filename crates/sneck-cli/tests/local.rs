@@ -7,69 +7,14 @@ mod stage;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use stage::folder::Folder;
 use stage::{BOUND, Done, Running, bare, done, line, runs, sneck, until, until_in_line};
-
-/// A folder for a server of a test's own, which is ended with the test.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        Folder(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn text(&self) -> &str {
-        self.path().to_str().unwrap()
-    }
-
-    /// With a session that nobody could wait for to end.
-    fn url(&self) -> String {
-        format!("local:{}?timeout=10m", self.text())
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.path().join("socket")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path().join("log")).unwrap_or_default()
-    }
-
-    /// The last server there was.
-    fn pid(&self) -> String {
-        fs::read_to_string(self.path().join("data/lock")).unwrap().trim().to_owned()
-    }
-
-    fn kill(&self, signal: Signal) {
-        let pid = self.pid();
-        let number = Pid::from_raw(pid.parse().unwrap()).unwrap();
-        kill_process(number, signal).unwrap();
-        until("the server has ended", || !runs(&pid));
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Asked rather than read from a file, so that no other process can be meant.
-        if let Ok(stream) = UnixStream::connect(self.socket())
-            && let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream)
-        {
-            let _ = kill_process(peer.pid, Signal::KILL);
-        }
-    }
-}
 
 fn held(url: &str) -> (Running, u64) {
     let mut holder = Running::start(sneck(url, ["hold", "a"]));

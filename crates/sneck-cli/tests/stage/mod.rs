@@ -1,5 +1,7 @@
 //! What every test stands on: the binary, run against a real server, and what it says.
 
+pub(crate) mod folder;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
