@@ -13,8 +13,18 @@ pub(crate) struct Srvr {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Product {
-    Apache { version: (u32, u32, u32), text: String },
-    ClickHouse { text: String },
+    Apache {
+        version: (u32, u32, u32),
+        text: String,
+    },
+    ClickHouse {
+        text: String,
+    },
+    /// What `sneck serve` runs. It announces the version of ZooKeeper that it behaves as.
+    Embedded {
+        version: String,
+        behaves_as: String,
+    },
 }
 
 impl Srvr {
@@ -24,14 +34,12 @@ impl Srvr {
             answer.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim())
         };
         let first = |text: &str| text.split([',', ' ']).next().unwrap_or_default().to_owned();
-        let apache = value("Zookeeper version:")
-            .map(first)
-            .and_then(|text| numbers(&text).map(|version| Product::Apache { version, text }));
+        let zookeeper = value("Zookeeper version:").map(first).and_then(zookeeper);
         let clickhouse = value("ClickHouse Keeper version:")
             .map(|text| Product::ClickHouse { text: first(text) });
         Srvr {
             // Keeper may also imitate Apache's line.
-            product: clickhouse.or(apache),
+            product: clickhouse.or(zookeeper),
             mode: value("Mode:").map(str::to_owned),
             withheld: answer.contains("is not executed because it is not in the whitelist"),
         }
@@ -42,6 +50,12 @@ impl Srvr {
         let mut checks = match &self.product {
             Some(Product::Apache { version, text }) => apache(*version, text),
             Some(Product::ClickHouse { text }) => vec![clickhouse(text)],
+            Some(Product::Embedded { version, behaves_as }) => {
+                let says = format!(
+                    "sneck's embedded server {version}, which behaves as ZooKeeper {behaves_as}"
+                );
+                vec![Check::new("version", Verdict::Ok, says)]
+            }
             None if self.withheld => vec![
                 Check::new("version", Verdict::Unknown, "the server withholds it")
                     .with_hint("add srvr to 4lw.commands.whitelist in its configuration"),
@@ -51,6 +65,17 @@ impl Srvr {
         checks.extend(self.mode.as_deref().map(mode));
         checks
     }
+}
+
+/// Whose server announces this version of ZooKeeper.
+fn zookeeper(text: String) -> Option<Product> {
+    let version = numbers(&text)?;
+    Some(match text.split_once("-sneck-") {
+        Some((behaves_as, version)) => {
+            Product::Embedded { version: version.to_owned(), behaves_as: behaves_as.to_owned() }
+        }
+        None => Product::Apache { version, text },
+    })
 }
 
 fn apache(version: (u32, u32, u32), text: &str) -> Vec<Check> {
@@ -125,6 +150,15 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert_eq!(told[0].0, Verdict::Ok);
         assert!(told[0].1.contains("3.9.5") && told[1].1.contains("follower"), "{told:?}");
+    }
+
+    #[test]
+    fn an_embedded_server_is_not_taken_for_apaches() {
+        let answer = "Zookeeper version: 3.9.5-sneck-0.1.0, built on unknown\nMode: standalone\n";
+        let told = verdicts(answer);
+        assert_eq!((told.len(), told[0].0), (2, Verdict::Ok));
+        let says = "sneck's embedded server 0.1.0, which behaves as ZooKeeper 3.9.5";
+        assert_eq!(told[0].1, format!("\"{says}\""));
     }
 
     #[test]
