@@ -67,14 +67,15 @@ pub enum DecodeError {
         /// The number found.
         value: i32,
     },
-    /// The number of an operation stands where no such operation can be.
-    MisplacedOp {
+    /// A number stands where it cannot be, such as that of another operation, or flags that are none in
+    /// the middle of a multi. Nothing of what it is in can be made sense of.
+    Misplaced {
         /// What stands there.
         what: &'static str,
         /// Where the number begins.
         at: usize,
         /// The number found.
-        op: i32,
+        value: i32,
     },
     /// The record is complete, but bytes follow it.
     Trailing {
@@ -117,8 +118,8 @@ impl fmt::Display for DecodeError {
             }
             Self::UnexpectedNull { what, at } => write!(f, "null {what} at byte {at}"),
             Self::NotUtf8 { what, at } => write!(f, "{what} at byte {at} is not utf-8"),
-            Self::MisplacedOp { what, at, op } => {
-                write!(f, "{what} at byte {at} cannot be operation {op}")
+            Self::Misplaced { what, at, value } => {
+                write!(f, "{what} at byte {at} cannot be {value}")
             }
             Self::InvalidValue { what, at, value } => {
                 write!(f, "invalid {what} {value} at byte {at}")
@@ -150,7 +151,7 @@ mod tests {
         assert_eq!(DecodeError::UnknownOp(99).error_code(), ErrorCode::UNIMPLEMENTED);
         let flags = DecodeError::InvalidValue { what: "create flags", at: 0, value: 9 };
         assert_eq!(flags.error_code(), ErrorCode::BAD_ARGUMENTS);
-        let nested = DecodeError::MisplacedOp { what: "operation in a multi", at: 0, op: 14 };
+        let nested = DecodeError::Misplaced { what: "operation in a multi", at: 0, value: 14 };
         assert_eq!(nested.error_code(), ErrorCode::MARSHALLING_ERROR);
         let path = DecodeError::NotUtf8 { what: "path", at: 0 };
         assert_eq!(path.error_code(), ErrorCode::MARSHALLING_ERROR);

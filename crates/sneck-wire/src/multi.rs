@@ -102,11 +102,11 @@ impl MultiOp {
 
     fn decode(header: Header, body: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match OpCode::try_from(header.kind) {
-            Ok(OpCode::Create) => Self::Create(NewNode::decode(body)?),
-            Ok(OpCode::Create2) => Self::Create2(NewNode::decode(body)?),
-            Ok(OpCode::CreateContainer) => Self::CreateContainer(NewNode::decode(body)?),
+            Ok(OpCode::Create) => Self::Create(decode_node(body)?),
+            Ok(OpCode::Create2) => Self::Create2(decode_node(body)?),
+            Ok(OpCode::CreateContainer) => Self::CreateContainer(decode_node(body)?),
             Ok(OpCode::CreateTtl) => {
-                Self::CreateTtl { node: NewNode::decode(body)?, ttl_ms: body.long("ttl")? }
+                Self::CreateTtl { node: decode_node(body)?, ttl_ms: body.long("ttl")? }
             }
             Ok(OpCode::Delete) => {
                 Self::Delete { path: body.string("path")?, version: body.int("version")? }
@@ -323,8 +323,17 @@ impl Header {
     }
 
     fn unexpected(self, what: &'static str) -> DecodeError {
-        DecodeError::MisplacedOp { what, at: self.at, op: self.kind }
+        DecodeError::Misplaced { what, at: self.at, value: self.kind }
     }
+}
+
+/// Reads a node to create. Flags that are no mode are bad arguments of a create alone, but Apache's server
+/// cannot read a multi that has such flags in it.
+fn decode_node(body: &mut Reader<'_>) -> Result<NewNode, DecodeError> {
+    NewNode::decode(body).map_err(|error| match error {
+        DecodeError::InvalidValue { what, at, value } => DecodeError::Misplaced { what, at, value },
+        error => error,
+    })
 }
 
 fn decode_list<T>(
@@ -348,6 +357,21 @@ fn decode_list<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_that_are_no_mode_spoil_a_multi_as_a_whole() {
+        let mode = crate::CreateMode::Persistent;
+        let node = NewNode { path: "/a".into(), data: None, acl: Vec::new(), mode };
+        for op in [MultiOp::Create(node.clone()), MultiOp::CreateTtl { node, ttl_ms: 1 }] {
+            let mut out = BytesMut::new();
+            MultiOp::encode_list(&[op], &mut out);
+            let at = 9 + 6 + 4 + 4;
+            out[at..at + 4].copy_from_slice(&7_i32.to_be_bytes());
+            let error = MultiOp::decode_list(&mut Reader::new(&out)).unwrap_err();
+            assert_eq!(error, DecodeError::Misplaced { what: "create flags", at, value: 7 });
+            assert_eq!(error.error_code(), ErrorCode::MARSHALLING_ERROR);
+        }
+    }
 
     #[test]
     fn the_limit_refuses_nothing_that_fits_in_a_default_frame() {
@@ -379,7 +403,7 @@ mod tests {
         Header::request(OpCode::Multi).encode(&mut out);
         assert_eq!(
             MultiOp::decode_list(&mut Reader::new(&out)),
-            Err(DecodeError::MisplacedOp { what: "operation in a multi", at: 0, op: 14 })
+            Err(DecodeError::Misplaced { what: "operation in a multi", at: 0, value: 14 })
         );
     }
 

@@ -311,6 +311,12 @@ impl Steps {
         request.encode(&mut body);
         let length = body.len();
         let what = match self.random.below(3) {
+            0 if ends_with_create(&request) => {
+                // Between the last node and the end of the list, which has a header to itself.
+                let (flags, at) = (self.random.pick(&[7, 9, -1, 100]), length - 4 - 9);
+                body[at..at + 4].copy_from_slice(&i32::to_be_bytes(flags));
+                format!("with flags {flags} at the end")
+            }
             0 if ends_with_number(&request) => {
                 let last = self.random.pick(&[7, 9, -1, 100]);
                 body[length - 4..].copy_from_slice(&i32::to_be_bytes(last));
@@ -350,6 +356,15 @@ fn ends_with_number(request: &Request) -> bool {
             | Request::RemoveWatches { .. }
             | Request::CheckWatches { .. }
     )
+}
+
+/// Whether the last of several operations ends with the flags of a create.
+fn ends_with_create(request: &Request) -> bool {
+    let Request::Multi(ops) = request else { return false };
+    let is_create = |op: &MultiOp| {
+        matches!(op, MultiOp::Create(_) | MultiOp::Create2(_) | MultiOp::CreateContainer(_))
+    };
+    ops.last().is_some_and(is_create)
 }
 
 /// Whether the first four bytes say what the first of several operations is.
