@@ -56,6 +56,9 @@ pub struct ReplyHeader {
 }
 
 impl ReplyHeader {
+    /// How many bytes it takes.
+    pub const WIRE_BYTES: usize = 16;
+
     /// Appends the header.
     pub fn encode(&self, out: &mut BytesMut) {
         out.put_i32(self.xid);

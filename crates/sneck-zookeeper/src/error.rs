@@ -31,6 +31,13 @@ pub enum RequestError {
         /// The largest size, in bytes.
         bytes_max: usize,
     },
+    /// The answer is larger than the client takes; a write was applied all the same.
+    ReplyTooLarge {
+        /// Its size in bytes.
+        bytes: usize,
+        /// The largest size, in bytes: [`SessionLimits::reply_bytes_max`](crate::SessionLimits).
+        bytes_max: usize,
+    },
     /// The path is none; nothing was sent.
     BadPath(String),
 }
@@ -38,7 +45,12 @@ pub enum RequestError {
 impl RequestError {
     /// Whether the servers may have applied the request.
     pub fn may_have_been_applied(&self) -> bool {
-        matches!(self, RequestError::Interrupted | RequestError::Over { sent: true, .. })
+        matches!(
+            self,
+            RequestError::Interrupted
+                | RequestError::ReplyTooLarge { .. }
+                | RequestError::Over { sent: true, .. }
+        )
     }
 
     /// The server's error code, if it answered with one.
@@ -59,6 +71,9 @@ impl fmt::Display for RequestError {
             RequestError::QueueFull => f.write_str("too many requests wait to be sent"),
             RequestError::TooLarge { bytes, bytes_max } => {
                 write!(f, "the request has {bytes} bytes; servers accept {bytes_max}")
+            }
+            RequestError::ReplyTooLarge { bytes, bytes_max } => {
+                write!(f, "the answer has {bytes} bytes; at most {bytes_max} are taken")
             }
             RequestError::BadPath(why) => f.write_str(why),
         }

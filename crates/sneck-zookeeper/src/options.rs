@@ -61,7 +61,7 @@ pub struct SessionLimits {
     /// Bytes of one request. 1,048,575, the servers' own default (`jute.maxbuffer`); a larger one
     /// would cost the connection.
     pub request_bytes_max: usize,
-    /// Bytes of one reply. 16 MiB; a server that announces more is taken for broken.
+    /// Bytes of one reply. 16 MiB; whoever asked for more gets an error instead.
     pub reply_bytes_max: usize,
     /// Events of one persistent watch that wait to be read. 1,024.
     pub events_max: usize,

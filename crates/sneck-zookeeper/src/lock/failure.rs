@@ -16,6 +16,8 @@ pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
         RequestError::TooLarge { .. } | RequestError::BadPath(_) => {
             Error::new(ErrorKind::Invalid, text)
         }
+        RequestError::ReplyTooLarge { .. } => Error::new(ErrorKind::Refused, text)
+            .with_hint("the node has too many children, or too much in it, to be a line of a lock"),
     };
     if error.may_have_been_applied() { failure.with_unknown_outcome() } else { failure }
 }

@@ -62,6 +62,19 @@ fn a_wake_up_that_was_missed_is_found_out_by_asking() {
 }
 
 #[test]
+fn a_line_that_is_too_long_to_be_read_lets_nobody_in_and_is_left() {
+    let (mut server, [mut first, mut second]) = in_line();
+    first.leave(&mut server);
+    second.seat.own_doubtful();
+    let too_long = RequestError::ReplyTooLarge { bytes: 20 << 20, bytes_max: 16 << 20 };
+    let error = second.seat.on(Answer::Listed(Err(too_long))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    assert!(error.to_string().contains("20971520 bytes"), "{error}");
+    second.leave(&mut server);
+    assert!(server.children.is_empty());
+}
+
+#[test]
 fn behind_many_the_line_is_read_again() {
     let (mut server, [mut first, mut second, mut third, mut fourth]) = in_line();
     let waiting = third.behind(&mut server);

@@ -17,12 +17,12 @@ use crate::credentials::Credentials;
 use crate::error::{End, RequestError};
 use crate::lease_rule;
 use crate::options::{SessionLimits, SessionOptions};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use sneck_core::{Instant, Lease, Loss};
 use sneck_wire::{
-    AddWatchMode, ConnectReply, ConnectRequest, ErrorCode, FrameDecoder, MultiOp, NewNode, OpCode,
-    Reply, ReplyHeader, Request, Secret, WatchedEvent, decode_reply_header, encode_frame,
-    encode_request, jute::Reader, xid,
+    AddWatchMode, ConnectReply, ConnectRequest, DecodeError, ErrorCode, FrameDecoder, MultiOp,
+    NewNode, OpCode, Reply, ReplyHeader, Request, Secret, WatchedEvent, decode_reply_header,
+    encode_frame, encode_request, jute::Reader, xid,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -123,6 +123,8 @@ pub(crate) struct Machine {
     watches: Watches,
     lease: Lease,
     decoder: FrameDecoder,
+    /// Bytes of a reply too long to be kept that are still to come.
+    unread: usize,
     outgoing: BytesMut,
     /// When the last byte was handed out to be sent.
     sent_last: Instant,
@@ -156,6 +158,7 @@ impl Machine {
             watches: Watches::default(),
             lease: Lease::new(Instant::from_nanos(0)),
             decoder: FrameDecoder::new(options.limits.reply_bytes_max),
+            unread: 0,
             outgoing: BytesMut::new(),
             sent_last: now,
             proof_asked: now,
@@ -354,6 +357,7 @@ impl Machine {
             return Err(Broken::Over);
         }
         self.outgoing.clear();
+        self.unread = 0;
         self.phase = Phase::Greeting { sent: now };
         self.sent_last = now;
         let greeting = ConnectRequest {
@@ -474,7 +478,16 @@ impl Machine {
         {
             return Err(Broken::Protocol(stranger.to_owned()));
         }
-        while let Some(frame) = decoder.next(incoming).map_err(protocol)? {
+        loop {
+            self.pass_over(incoming);
+            let frame = match decoder.next(incoming) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(error) => match self.on_too_long(incoming, error, effects)? {
+                    true => continue,
+                    false => break,
+                },
+            };
             match self.phase {
                 Phase::Greeting { sent } => self.on_greeting(now, sent, &frame, effects)?,
                 Phase::Serving => self.on_frame(now, &frame, effects)?,
@@ -483,6 +496,50 @@ impl Machine {
         }
         self.pump(now);
         Ok(())
+    }
+
+    /// Drops what has come of a reply that is too long to be kept.
+    fn pass_over(&mut self, incoming: &mut BytesMut) {
+        let here = self.unread.min(incoming.len());
+        incoming.advance(here);
+        self.unread -= here;
+    }
+
+    /// Tells whoever asked for it that a reply is longer than there is room for, and goes on behind it: to
+    /// hang up would interrupt everybody else, and whoever asked would only ask again. Says whether its
+    /// header is there. Anything else that cannot be a frame is a reason to hang up.
+    fn on_too_long(
+        &mut self,
+        incoming: &mut BytesMut,
+        error: DecodeError,
+        effects: &mut Effects,
+    ) -> Result<bool, Broken> {
+        let (DecodeError::TooLong { length, limit, .. }, Phase::Serving) = (&error, self.phase)
+        else {
+            return Err(protocol(error));
+        };
+        let (bytes, bytes_max) = (*length, *limit);
+        if bytes > PASSED_OVER_BYTES_MAX {
+            return Err(protocol(error));
+        }
+        let Some(start) = incoming.get(LENGTH_BYTES..LENGTH_BYTES + ReplyHeader::WIRE_BYTES) else {
+            return Ok(false);
+        };
+        let (header, _) = decode_reply_header(start).map_err(protocol)?;
+        if self.in_flight.front().map(|next| next.xid) != Some(header.xid) {
+            return Err(protocol(error));
+        }
+        self.zxid_seen = self.zxid_seen.max(header.zxid);
+        if let Some(InFlight { asked: Asked { sink, watch, .. }, .. }) = self.in_flight.pop_front()
+        {
+            if let Some(key) = watch {
+                self.watches.remove(&key);
+            }
+            let answer = Err(RequestError::ReplyTooLarge { bytes, bytes_max });
+            effects.answers.extend(sink.map(|sink| (sink, answer)));
+        }
+        self.unread = LENGTH_BYTES + bytes;
+        Ok(true)
     }
 
     fn on_greeting(
@@ -732,6 +789,10 @@ pub(crate) fn proof_request() -> Request {
 /// The length that stands before each frame, and is no part of its size.
 const LENGTH_BYTES: usize = 4;
 
+/// The longest reply that is read to its end although it cannot be kept, in bytes. More than that is a
+/// connection's whole term, or no ZooKeeper.
+const PASSED_OVER_BYTES_MAX: usize = 1 << 30;
+
 /// The bytes of data in a request, which are all that can make it large beyond measure.
 fn payload(request: &Request) -> usize {
     let of_node = |node: &NewNode| node.data.as_ref().map_or(0, Bytes::len);
@@ -799,7 +860,7 @@ fn stranger(answer: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn protocol(error: sneck_wire::DecodeError) -> Broken {
+fn protocol(error: DecodeError) -> Broken {
     Broken::Protocol(error.to_string())
 }
 

@@ -10,6 +10,7 @@ use sneck_zookeeper::wire::{Id, MultiOp, MultiResult, NewNode, OpCode, Permissio
 
 on_each_version! {
     nodes_are_created_read_changed_and_deleted
+    an_answer_that_is_too_long_is_an_error_of_its_own
     sequential_nodes_and_containers
     access_lists_and_identities
     transactions
@@ -67,6 +68,25 @@ async fn nodes_are_created_read_changed_and_deleted(ensemble: &Ensemble) {
     let larger = session.create("/l", vec![0; 1 << 20], CreateMode::Persistent, open()).await;
     assert!(matches!(larger, Err(RequestError::TooLarge { .. })), "{larger:?}");
     assert_eq!(session.exists("/l").await, Ok(None), "and the connection is still there");
+}
+
+/// Nobody else is interrupted by it.
+async fn an_answer_that_is_too_long_is_an_error_of_its_own(ensemble: &Ensemble) {
+    let session = open_below(ensemble).await;
+    session.create("/large", vec![7; 900_000], CreateMode::Persistent, Acl::open()).await.unwrap();
+    let mut options = options([ensemble.addr(0)]);
+    options.chroot = format!("/session-{:x}", session.id());
+    options.limits.reply_bytes_max = 10_000;
+    let frugal = connect(options).await;
+    let calls = [0; 3].map(|_| (frugal.get_data_watch("/large"), frugal.exists("/large")));
+    for (large, stat) in calls {
+        let error = soon(large).await.unwrap_err();
+        let RequestError::ReplyTooLarge { bytes, bytes_max: 10_000 } = error else {
+            panic!("{error:?}")
+        };
+        assert!((900_000..901_000).contains(&bytes), "{error}");
+        assert_eq!(soon(stat).await.unwrap().unwrap().data_length, 900_000);
+    }
 }
 
 async fn sequential_nodes_and_containers(ensemble: &Ensemble) {

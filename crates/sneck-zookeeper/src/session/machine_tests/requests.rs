@@ -28,6 +28,60 @@ fn xids_wrap_to_1() {
     }
 }
 
+/// A frame with the answer to this request, filled up to so many bytes.
+fn long_answer(xid: i32, bytes: usize) -> BytesMut {
+    let mut frame = BytesMut::new();
+    encode_frame(&mut frame, |out| {
+        ReplyHeader { xid, zxid: 5, error: ErrorCode::OK }.encode(out);
+        out.resize(out.len() + bytes - ReplyHeader::WIRE_BYTES, 0xff);
+    });
+    frame
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_told_and_passed_over() {
+    for piece in [1, 19, 20, 21, 1_000] {
+        let mut scene = Scene::open_with(|options| options.limits.reply_bytes_max = 100);
+        let mut first = scene.submit(&get("/a"));
+        let mut long = scene.watch("/b", WatchKind::Data);
+        let mut last = scene.submit(&get("/c"));
+        scene.answer(1, Ok(&data())).unwrap();
+        let mut incoming = BytesMut::new();
+        for bytes in long_answer(2, 5_000).chunks(piece) {
+            incoming.extend_from_slice(bytes);
+            let mut effects = Effects::default();
+            scene.machine.on_bytes(scene.now, &mut incoming, &mut effects).unwrap();
+            effects.deliver();
+            assert!(incoming.len() < 20, "nothing of it is kept");
+        }
+        scene.answer(3, Ok(&data())).unwrap();
+        assert_eq!((first.try_recv(), last.try_recv()), (Ok(Ok(data())), Ok(Ok(data()))));
+        let told = long.answer.try_recv().unwrap().unwrap_err();
+        assert_eq!(told, RequestError::ReplyTooLarge { bytes: 5_000, bytes_max: 100 });
+        assert!(told.may_have_been_applied());
+        assert_eq!(long.events.try_recv(), Err(TryRecvError::Closed));
+    }
+}
+
+#[test]
+fn what_is_too_long_and_no_answer_costs_the_connection() {
+    for frame in [long_answer(2, 5_000), long_answer(xid::NOTIFICATION, 5_000)] {
+        let mut scene = Scene::open_with(|options| options.limits.reply_bytes_max = 100);
+        let mut asked = scene.submit(&get("/a"));
+        assert!(matches!(scene.feed(frame), Err(Broken::Protocol(_))));
+        scene.disconnect();
+        assert_eq!(asked.try_recv(), Ok(Err(RequestError::Interrupted)));
+    }
+    // What was to come of it does not come on the next connection.
+    let mut scene = Scene::open_with(|options| options.limits.reply_bytes_max = 100);
+    let mut long = scene.submit(&get("/a"));
+    let frame = long_answer(1, 5_000);
+    scene.feed(BytesMut::from(&frame[..50])).unwrap();
+    assert!(matches!(long.try_recv(), Ok(Err(RequestError::ReplyTooLarge { .. }))));
+    scene.disconnect();
+    scene.resume();
+}
+
 #[test]
 fn a_server_that_breaks_the_protocol_loses_the_connection_and_nobody_waits_for_ever() {
     let header = |xid| ReplyHeader { xid, zxid: 1, error: ErrorCode::OK };
