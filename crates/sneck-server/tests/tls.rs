@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sneck_server::{Limits, Running, Server, Tls, TlsFiles};
 use sneck_testkit::tls::Material;
-use sneck_zookeeper::{Session, SessionOptions, TlsOptions};
+use sneck_zookeeper::{ConnectError, Session, SessionOptions, Tcp, TlsOptions};
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -70,4 +70,26 @@ async fn a_handshake_takes_a_place_and_gives_it_back() {
     let session = Session::connect(options(address, &material)).await.expect("a place is free");
     session.get_children("/").await.unwrap();
     session.close().await;
+}
+
+#[tokio::test]
+async fn the_wrong_kind_of_connection_is_named_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let material = Material::generate(folder.path()).unwrap();
+    let refusal = async |mut options: SessionOptions| {
+        // Who waited for this would not be done in time for the test.
+        options.connect_timeout = Duration::from_secs(3_600);
+        timeout(SOON, Session::connect(options)).await.expect("at once").expect_err("no session")
+    };
+    let secure = start(&material, Limits::default()).await;
+    let mut plain = options(secure.addresses()[0], &material);
+    plain.connector = Arc::new(Tcp);
+    let error = refusal(plain).await;
+    let ConnectError::NotZooKeeper(why) = &error else { panic!("{error:?}") };
+    assert!(why.contains("speaks TLS"), "{why}");
+
+    let open = Server::builder().listen(([127, 0, 0, 1], 0).into()).start().await.unwrap();
+    let error = refusal(options(open.addresses()[0], &material)).await;
+    let ConnectError::Tls(why) = &error else { panic!("{error:?}") };
+    assert!(why.contains("is this its TLS port?"), "{why}");
 }

@@ -16,6 +16,10 @@ pub struct SessionOptions {
     pub timeout: Duration,
     /// How long to try before opening a session fails. 5 s.
     pub connect_timeout: Duration,
+    /// Whether to go on trying for that long while every server refuses connections, as servers do that
+    /// are being started. Otherwise opening fails at once. A session that is open goes on in any case.
+    /// `false`.
+    pub retry_refused: bool,
     /// Sent first on every connection, in this order.
     pub credentials: Vec<Credentials>,
     /// A path that every path of the session is below; empty for none.
@@ -37,6 +41,7 @@ impl SessionOptions {
             servers,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
+            retry_refused: false,
             credentials: Vec::new(),
             chroot: String::new(),
             connector: Arc::new(Tcp),

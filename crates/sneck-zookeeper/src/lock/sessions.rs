@@ -31,7 +31,9 @@ impl Sessions {
         if let Some(session) = self.still_alive() {
             return Ok(session);
         }
-        let session = connect(&self.options).await?;
+        // Servers that have given us a session come back.
+        let options = SessionOptions { retry_refused: true, ..self.options.clone() };
+        let session = connect(&options).await?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session.clone();
         Ok(session)
     }

@@ -141,7 +141,8 @@ struct Dialer {
     options: SessionOptions,
     next: usize,
     backoff: Backoff,
-    /// Attempts that failed since the last full round, and whether all of them were hopeless.
+    /// Attempts that failed since the last full round, and whether it is of no use to go on after them
+    /// where there is no session yet.
     failed: usize,
     hopeless: bool,
 }
@@ -174,7 +175,8 @@ impl Dialer {
 
     /// Notes a failure, and ends a session that has not begun when no server is what it should be.
     fn failed(&mut self, shared: &Shared, server: Server, failure: Failure) {
-        self.hopeless &= failure.is_hopeless();
+        self.hopeless &=
+            failure.is_hopeless() || (failure.is_refusal() && !self.options.retry_refused);
         self.failed += 1;
         self.next = (self.next + 1) % self.options.servers.len();
         let error = failure.error(&self.options.connector.describe(&server));
@@ -218,6 +220,11 @@ impl Failure {
             Failure::Broken(Broken::Protocol(_)) => true,
             Failure::HungUp | Failure::Silent | Failure::Broken(_) => false,
         }
+    }
+
+    /// Whether nobody listens there, for the time being.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Failure::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
 
     fn error(&self, server: &str) -> ConnectError {

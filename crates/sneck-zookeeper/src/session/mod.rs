@@ -71,7 +71,8 @@ impl Session {
     ///
     /// # Errors
     /// [`ConnectError`], when no server gave us a session within
-    /// [`connect_timeout`](SessionOptions::connect_timeout), or at once when none of them ever will.
+    /// [`connect_timeout`](SessionOptions::connect_timeout); at once when none of them ever will, or when
+    /// [all refuse connections](SessionOptions::retry_refused).
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.

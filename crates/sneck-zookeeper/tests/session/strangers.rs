@@ -1,9 +1,13 @@
 //! Peers that are no ZooKeeper server, or do not want us.
 
 use crate::*;
+use async_trait::async_trait;
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Version, shared};
-use sneck_zookeeper::{ConnectError, Credentials, SessionLimits};
+use sneck_zookeeper::{ConnectError, Connector, Credentials, Duplex, SessionLimits, Tcp};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -117,16 +121,67 @@ async fn peers_that_hang_up_or_are_not_there() {
     let ConnectError::Unreachable(why) = &error else { panic!("{error:?}") };
     assert!(why.contains("hung up"), "{why}");
 
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let error = refusal(briefly(nobody)).await;
-    let ConnectError::Unreachable(why) = &error else { panic!("{error:?}") };
-    assert!(why.contains("refused") && why.contains(&nobody.to_string()), "{why}");
-
+    let nobody = nobody().await;
     let mut options = briefly(nobody);
     options.servers = vec![Server::new("no-such-host.invalid", 2181)];
     let error = refusal(options).await;
     let ConnectError::Unreachable(why) = &error else { panic!("{error:?}") };
     assert!(why.contains("no-such-host.invalid:2181"), "{why}");
+}
+
+/// An address where nobody listens.
+async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn where_nobody_listens_is_said_at_once() {
+    let addrs = [nobody().await, nobody().await];
+    let mut hasty = options(addrs);
+    // Who waited for this would not be done in time for the test.
+    hasty.connect_timeout = Duration::from_secs(3_600);
+    let error = refusal(hasty).await;
+    let ConnectError::Unreachable(why) = &error else { panic!("{error:?}") };
+    assert!(addrs.iter().all(|addr| why.contains(&addr.to_string())), "{why}");
+    assert_eq!(why.matches("refused").count(), 2, "{why}");
+
+    // One that may yet answer is waited for.
+    let silent = Stranger::new(Manners::Silent).await;
+    let mut options = briefly(addrs[0]);
+    options.servers.push(server(silent.addr));
+    let error = refusal(options).await;
+    let ConnectError::Unreachable(why) = &error else { panic!("{error:?}") };
+    assert!(why.contains("refused") && why.contains("no answer in time"), "{why}");
+}
+
+#[tokio::test]
+async fn servers_that_are_being_started_are_waited_for_when_told_to() {
+    let real = or_skip!(shared(Version::V3_9).await);
+    let late = Late { real: real.addr(0), refusals: AtomicUsize::new(5) };
+    let mut options = options([nobody().await]);
+    options.connector = Arc::new(late);
+    let error = refusal(options.clone()).await;
+    assert!(matches!(&error, ConnectError::Unreachable(why) if why.contains("refused")), "{error}");
+    options.retry_refused = true;
+    soon(connect(options).await.close()).await;
+}
+
+/// Refuses so many connections before it leads to a server.
+#[derive(Debug)]
+struct Late {
+    real: SocketAddr,
+    refusals: AtomicUsize,
+}
+
+#[async_trait]
+impl Connector for Late {
+    async fn connect(&self, _: &Server) -> io::Result<Box<dyn Duplex>> {
+        let less = |refusals: usize| refusals.checked_sub(1);
+        match self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
+            Ok(_) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Err(_) => Tcp.connect(&server(self.real)).await,
+        }
+    }
 }
 
 #[tokio::test]
