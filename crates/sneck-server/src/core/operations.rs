@@ -545,6 +545,29 @@ fn words_are_answered_to_whom_they_may_be() {
 }
 
 #[test]
+fn words_about_very_much_are_cut_off_and_say_so() {
+    let mut settings = settings();
+    settings.limits.reply_bytes_max = 300;
+    let mut world = World::with(settings);
+    let clients: Vec<_> = (0..20).map(|_| world.connect()).collect();
+    for (number, client) in clients.iter().enumerate() {
+        let path = format!("/a-rather-long-name-{number}");
+        world.create(*client, &path, Ephemeral);
+        assert!(world.ask(*client, get(&path, true)).is_ok());
+    }
+    for word in Word::ALL {
+        let connection = world.open(Peer::Local);
+        world.input(Input::Word { connection, word: *word });
+        let frames = world.frames(connection);
+        let [Frame::Text(text), Frame::Close] = &frames[..] else { panic!("{frames:?}") };
+        let is_cut = text.ends_with("there is more than an answer may have)\n");
+        let is_long = matches!(word, Word::Cons | Word::Dump | Word::Wchc | Word::Wchp);
+        assert_eq!(is_cut, is_long, "{word:?}: {text}");
+        assert!(!is_cut || (100..400).contains(&text.len()), "{word:?}: {text}");
+    }
+}
+
+#[test]
 fn reserved_xids_are_echoed() {
     let (mut world, client) = furnished();
     let header = RequestHeader { xid: xid::PING, op: 11 };

@@ -119,6 +119,9 @@ impl Tree {
 
     /// How many nodes there are below this one.
     pub(crate) fn count_below(&self, path: &str) -> usize {
+        if key(path) == ROOT {
+            return self.nodes.len().saturating_sub(1);
+        }
         let mut count = 0;
         let mut open = vec![key(path).to_owned()];
         while let Some(path) = open.pop() {

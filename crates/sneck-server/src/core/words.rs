@@ -1,7 +1,10 @@
 //! The four-letter words: questions of people and of monitoring, which need no session.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+
+use sneck_wire::ErrorCode;
 
 use super::{ConnectionId, Core, Peer};
 use crate::refusals::{Limit, Refusals};
@@ -134,9 +137,13 @@ impl Core {
                 word.text()
             );
         }
-        let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _ = match word {
+        // All others are short, and a monitor must not miss them.
+        let bytes_max = match word.tells_of_others() {
+            true => self.settings.limits.reply_bytes_max,
+            false => usize::MAX,
+        };
+        let mut out = Answer { text: String::new(), room: bytes_max };
+        let written = match word {
             Word::Ruok => write!(out, "imok"),
             Word::Isro => write!(out, "rw"),
             Word::Srvr => self.write_summary(&mut out, false),
@@ -150,10 +157,14 @@ impl Core {
             Word::Wchc => self.write_watches(&mut out, Word::Wchc),
             Word::Wchp => self.write_watches(&mut out, Word::Wchp),
         };
-        out
+        if written.is_err() {
+            self.refuse_at(Limit::ReplyBytes, ErrorCode::MARSHALLING_ERROR);
+            out.text.push_str("\n(there is more than an answer may have)\n");
+        }
+        out.text
     }
 
-    fn write_summary(&self, out: &mut String, with_connections: bool) -> std::fmt::Result {
+    fn write_summary(&self, out: &mut Answer, with_connections: bool) -> std::fmt::Result {
         let traffic = &self.traffic;
         writeln!(out, "Zookeeper version: {VERSION}")?;
         if with_connections {
@@ -171,7 +182,7 @@ impl Core {
         writeln!(out, "Node count: {}", self.tree.len())
     }
 
-    fn write_figures(&self, out: &mut String) -> std::fmt::Result {
+    fn write_figures(&self, out: &mut Answer) -> std::fmt::Result {
         let traffic = &self.traffic;
         let figures: [(&str, String); 16] = [
             ("zk_version", VERSION.to_owned()),
@@ -197,7 +208,7 @@ impl Core {
         })
     }
 
-    fn write_settings(&self, out: &mut String) -> std::fmt::Result {
+    fn write_settings(&self, out: &mut Answer) -> std::fmt::Result {
         let settings = &self.settings;
         writeln!(out, "tickTime={}", settings.tick_ms)?;
         writeln!(out, "maxClientCnxns={}", settings.limits.connections_per_peer_max)?;
@@ -207,7 +218,7 @@ impl Core {
         writeln!(out, "serverId=0")
     }
 
-    fn write_connections(&self, out: &mut String) -> std::fmt::Result {
+    fn write_connections(&self, out: &mut Answer) -> std::fmt::Result {
         for connection in self.connections.values() {
             match connection.peer {
                 Peer::Tcp(address) => write!(out, " /{address}")?,
@@ -224,7 +235,7 @@ impl Core {
         writeln!(out)
     }
 
-    fn write_sessions(&self, out: &mut String) -> std::fmt::Result {
+    fn write_sessions(&self, out: &mut Answer) -> std::fmt::Result {
         writeln!(out, "SessionTracker dump:")?;
         writeln!(
             out,
@@ -248,20 +259,29 @@ impl Core {
         Ok(())
     }
 
-    fn write_watch_counts(&self, out: &mut String) -> std::fmt::Result {
+    fn write_watch_counts(&self, out: &mut Answer) -> std::fmt::Result {
         let (connections, paths) = self.watches.spread();
         writeln!(out, "{connections} connections watching {paths} paths")?;
         writeln!(out, "Total watches:{}", self.watches.len())
     }
 
-    fn write_watches(&self, out: &mut String, by: Word) -> std::fmt::Result {
-        let mut groups: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    fn write_watches(&self, out: &mut Answer, by: Word) -> std::fmt::Result {
+        let mut groups: BTreeMap<Cow<'_, str>, BTreeSet<Cow<'_, str>>> = BTreeMap::new();
+        // Counted before they are gathered: there may be far more of them than can be told.
+        let mut room = out.room;
+        let mut is_cut = false;
         for (connection, path) in self.watches.each() {
             let session = self.connections.get(&connection).and_then(|known| known.session);
             let session = format!("{:#x}", session.unwrap_or(0));
+            let line = path.len() + session.len();
+            is_cut = line > room;
+            if is_cut {
+                break;
+            }
+            room -= line;
             let (key, value) = match by {
-                Word::Wchp => (path.to_owned(), session),
-                _ => (session, path.to_owned()),
+                Word::Wchp => (Cow::Borrowed(path), Cow::Owned(session)),
+                _ => (Cow::Owned(session), Cow::Borrowed(path)),
             };
             groups.entry(key).or_default().insert(value);
         }
@@ -269,11 +289,25 @@ impl Core {
             writeln!(out, "{key}")?;
             values.iter().try_for_each(|value| writeln!(out, "\t{value}"))?;
         }
+        if is_cut { Err(std::fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// A text that takes only so many bytes. Writing more is the one way in which writing to it fails.
+struct Answer {
+    text: String,
+    room: usize,
+}
+
+impl std::fmt::Write for Answer {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.room = self.room.checked_sub(text.len()).ok_or(std::fmt::Error)?;
+        self.text.push_str(text);
         Ok(())
     }
 }
 
-fn write_environment(out: &mut String) -> std::fmt::Result {
+fn write_environment(out: &mut Answer) -> std::fmt::Result {
     writeln!(out, "Environment:")?;
     writeln!(out, "zookeeper.version={VERSION}")?;
     writeln!(out, "os.name={}", std::env::consts::OS)?;
