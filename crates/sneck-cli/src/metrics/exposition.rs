@@ -6,10 +6,11 @@ use std::fmt::Write;
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One figure of the word `mntr`, whose name it keeps, so that what was made for ZooKeeper fits.
-struct Figure {
-    name: &'static str,
+#[derive(Clone, Copy)]
+struct Figure<'a> {
+    name: &'a str,
     kind: Kind,
-    help: &'static str,
+    help: &'a str,
 }
 
 #[derive(Clone, Copy)]
@@ -18,16 +19,16 @@ enum Kind {
     Gauge,
 }
 
-const fn counter(name: &'static str, help: &'static str) -> Figure {
+const fn counter<'a>(name: &'a str, help: &'a str) -> Figure<'a> {
     Figure { name, kind: Kind::Counter, help }
 }
 
-const fn gauge(name: &'static str, help: &'static str) -> Figure {
+const fn gauge<'a>(name: &'a str, help: &'a str) -> Figure<'a> {
     Figure { name, kind: Kind::Gauge, help }
 }
 
 /// All that are told. None names a lock or a client: who may read the figures is not to learn more.
-const FIGURES: [Figure; 14] = [
+const FIGURES: [Figure<'static>; 14] = [
     gauge("zk_avg_latency", "Mean time from a request to its answer, in milliseconds."),
     gauge("zk_max_latency", "Longest time from a request to its answer, in milliseconds."),
     gauge("zk_min_latency", "Shortest time from a request to its answer, in milliseconds."),
@@ -44,22 +45,31 @@ const FIGURES: [Figure; 14] = [
     counter("zk_sneck_compactions_failed", "Compactions of the log that have failed."),
 ];
 
+/// What the names of the counters begin with that tell, for each of the server's limits, what was refused.
+const REFUSED: &str = "zk_sneck_refused_at_";
+
 /// What the server answers to `mntr`, in the text format of Prometheus.
 pub(super) fn exposition(mntr: &str) -> String {
     let mut text = String::new();
     let version = concat!("sneck_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
     put(&mut text, &gauge("sneck_build_info", "The version of sneck, as a label."), version);
     for (name, value) in mntr.lines().filter_map(|line| line.split_once('\t')) {
-        let known = FIGURES.iter().find(|figure| figure.name == name);
         // Words, such as the state, are no figures.
-        if let (Some(figure), Ok(_)) = (known, value.parse::<f64>()) {
-            put(&mut text, figure, &format!("{name} {value}"));
+        if value.parse::<f64>().is_err() {
+            continue;
+        }
+        let sample = format!("{name} {value}");
+        if let Some(figure) = FIGURES.iter().find(|figure| figure.name == name) {
+            put(&mut text, figure, &sample);
+        } else if let Some(limit) = name.strip_prefix(REFUSED) {
+            let help = format!("How often something was refused at the limit {limit}.");
+            put(&mut text, &counter(name, &help), &sample);
         }
     }
     text
 }
 
-fn put(text: &mut String, figure: &Figure, sample: &str) {
+fn put(text: &mut String, figure: &Figure<'_>, sample: &str) {
     let Figure { name, kind, help } = figure;
     let kind = match kind {
         Kind::Counter => "counter",
@@ -75,11 +85,13 @@ mod tests {
 
     #[test]
     fn figures_are_told_and_words_are_not() {
-        let mntr = "zk_version\t3.9.5\nzk_packets_sent\t7\nzk_avg_latency\t0.5000\nzk_other\t1\n";
+        let mntr = "zk_version\t3.9.5\nzk_packets_sent\t7\nzk_avg_latency\t0.5000\nzk_other\t1\n\
+                    zk_sneck_refused_at_nodes_max\t3\n";
         let text = exposition(mntr);
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let version = concat!("sneck_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1");
-        assert_eq!(samples, [version, "zk_packets_sent 7", "zk_avg_latency 0.5000"]);
+        let refused = "zk_sneck_refused_at_nodes_max 3";
+        assert_eq!(samples, [version, "zk_packets_sent 7", "zk_avg_latency 0.5000", refused]);
         assert!(text.contains("# TYPE zk_packets_sent counter\nzk_packets_sent 7\n"), "{text}");
         assert!(text.contains("# TYPE zk_avg_latency gauge\n"), "{text}");
     }

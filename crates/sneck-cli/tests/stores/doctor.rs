@@ -130,7 +130,7 @@ async fn a_cassandra_cluster_is_examined() {
             ("consistency", "ok", "SERIAL and QUORUM"),
             ("quorum", "ok", "a serial read takes"),
             ("paxos", "ok", "paxos_variant is v1"),
-            ("term", "ok", "4s: so long"),
+            ("term", "ok", "20s: so long"),
             ("clock", "ok", "those of clients do not count"),
             ("transport", "warning", "in the clear"),
         ],

@@ -131,7 +131,8 @@ fn note(contender: &Contender) -> Option<&str> {
 pub(super) async fn a_time_out_leaves_the_line_and_names_the_holder(case: &Case) {
     let [one, other] = case.clients().await;
     let guard = one.hold_as(&lock(), "until the tea is ready").await;
-    let deadline = other.locker.clock().now() + Duration::from_millis(200);
+    // Long enough for an answer, also on a busy machine: without one nobody knows the holder.
+    let deadline = other.locker.clock().now() + Duration::from_secs(1);
     let request = other.request(&lock(), "");
     let attempt = within("a time-out", other.locker.acquire(request, Patience::Until(deadline)));
     let Err(error) = attempt.await else { panic!("somebody else holds the lock") };
