@@ -8,7 +8,7 @@ use sneck::{ErrorKind, Locks, Progress};
 use sneck_testkit::or_skip;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -59,6 +59,8 @@ async fn l24_tokens_rise_when_the_parent_is_gone_between_two_grants(kind: Kind) 
     assert!(last < Some(guard.token()));
 }
 
+/// How often a deletion falls between two steps of a lock is the scheduler's choice: locks are taken
+/// until it happened often enough, rather than a number of times in which it may not.
 async fn l24_parents_that_vanish_before_they_are_used_only_delay_a_lock(kind: Kind) {
     const TIMES: usize = 50;
     /// For each lock; a claim that makes its parents more often than this takes it for a fault.
@@ -66,24 +68,24 @@ async fn l24_parents_that_vanish_before_they_are_used_only_delay_a_lock(kind: Ki
     let server = or_skip!(kind.server().start().await);
     let locks = locks_on(&server, "gone").await;
     let allowed = Arc::new(Semaphore::new(0));
+    let deleted = Arc::new(AtomicUsize::new(0));
     let deleting = tokio::spawn({
         let (observer, allowed) = (observer_of(&server).await, allowed.clone());
+        let deleted = deleted.clone();
         async move {
-            let mut deleted = 0;
             while let Ok(permit) = allowed.acquire().await {
                 for path in ["/gone/deep/l", "/gone/deep", "/gone"] {
                     if observer.delete(path, None).await.is_ok() {
                         permit.forget();
-                        deleted += 1;
+                        deleted.fetch_add(1, Ordering::SeqCst);
                         break;
                     }
                 }
             }
-            deleted
         }
     });
     let mut last = None;
-    for _ in 0..TIMES {
+    while deleted.load(Ordering::SeqCst) < TIMES {
         allowed.add_permits(DELETIONS - allowed.available_permits());
         let guard = locks.mutex("deep/l").lock().await.expect("nobody else has it");
         assert!(guard.is_held() && last < Some(guard.token()));
@@ -91,9 +93,7 @@ async fn l24_parents_that_vanish_before_they_are_used_only_delay_a_lock(kind: Ki
         guard.unlock().await.expect("held");
     }
     allowed.close();
-    let deleted = deleting.await.expect("no panic");
-    println!("{deleted} nodes were deleted while {TIMES} locks were taken");
-    assert!(deleted >= TIMES);
+    deleting.await.expect("no panic");
 }
 
 /// The parents vanish without fail, until the lock says that something is wrong.
