@@ -11,6 +11,8 @@ use crate::guard::{Granted, Guard, leave};
 use crate::instrument::{Instrument, Subject, Watched};
 use crate::lease::Loss;
 use crate::name::Name;
+use crate::seeds::Seeds;
+use crate::settle::settle;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -75,6 +77,7 @@ pub struct Locker {
     clock: Arc<dyn Clock>,
     limits: Limits,
     instrument: Option<Arc<dyn Instrument>>,
+    seeds: Seeds,
 }
 
 impl Locker {
@@ -83,7 +86,13 @@ impl Locker {
 
     /// A locker with the default [`Limits`].
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Locker { backend, clock, limits: Limits::default(), instrument: None }
+        Locker {
+            backend,
+            clock,
+            limits: Limits::default(),
+            instrument: None,
+            seeds: Seeds::default(),
+        }
     }
 
     /// The same with other limits.
@@ -98,6 +107,35 @@ impl Locker {
     pub fn with_instrument(mut self, instrument: Arc<dyn Instrument>) -> Self {
         self.instrument = Some(instrument);
         self
+    }
+
+    /// The same, with pauses whose jitter follows from `seed` alone, so that a run on a simulated store
+    /// and a simulated clock can be repeated. Two clients that are to be told apart need two seeds.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seeds = Seeds::from(seed);
+        self
+    }
+
+    /// A seed for the jitter of what is asked for next.
+    pub fn seed(&self) -> u64 {
+        self.seeds.next()
+    }
+
+    /// Calls `attempt` until it is answered, for as long as
+    /// [`Limits::answer`] allows.
+    ///
+    /// # Errors
+    /// What the last attempt said. If one of them may have been applied and that is not known in the end,
+    /// the outcome is unknown.
+    ///
+    /// # Cancel safety
+    /// What was asked for may then happen or not.
+    pub async fn settle<T, A: Future<Output = Result<T, Error>>>(
+        &self,
+        attempt: impl FnMut() -> A,
+    ) -> Result<T, Error> {
+        settle(self.limits.answer, self.seed(), attempt).await
     }
 
     /// The backend.
@@ -158,8 +196,9 @@ impl Locker {
             watched.failed(&error);
             return Err(error);
         }
-        let asker = Asker { name, id: request.id, yields: request.ties.yields };
-        let place = Place::new(self.backend.claim(request), self.pauses(asker.seed()));
+        let seed = self.seeds.next_of(|| request.id);
+        let asker = Asker { name, id: request.id, seed, yields: request.ties.yields };
+        let place = Place::new(self.backend.claim(request), self.pauses(asker.seed));
         self.acquire_place(place, watched, asker, patience, progress).await
     }
 
@@ -187,12 +226,13 @@ impl Locker {
         check_all(&requests).map_err(|error| error.with_backend(&self.backend.label()))?;
         let first = &requests[0];
         let yields = first.ties.yields;
-        let asker = Asker { name: first.name.clone(), id: first.id, yields };
+        let seed = self.seeds.next_of(|| first.id);
+        let asker = Asker { name: first.name.clone(), id: first.id, seed, yields };
         let watched = self.watch(&asker.name, first.mode);
         if requests.len() > 1 {
             requests.iter_mut().for_each(|request| request.ties.group = Some(asker.id));
         }
-        let place = Place::new(self.backend.claim_all(requests), self.pauses(asker.seed()));
+        let place = Place::new(self.backend.claim_all(requests), self.pauses(asker.seed));
         self.acquire_place(place, watched, asker, patience, progress).await
     }
 
@@ -310,7 +350,7 @@ impl Locker {
         let (Some(survey), true) = (self.backend.survey(), asker.yields) else {
             return std::future::pending().await;
         };
-        let mut pauses = Backoff::new(self.limits.deadlock, self.limits.recheck, asker.seed());
+        let mut pauses = Backoff::new(self.limits.deadlock, self.limits.recheck, asker.seed);
         loop {
             // Most waits are short, and a look reads all lines.
             tokio::time::sleep(pauses.pause()).await;
@@ -344,7 +384,7 @@ impl Locker {
         grant: Grant,
     ) -> Guard {
         let Some(claim) = place.claim.take() else { unreachable!("a place keeps its claim") };
-        let (label, backoff) = (self.backend.label(), self.pauses(asker.seed()));
+        let (label, backoff) = (self.backend.label(), self.pauses(asker.seed));
         let Asker { name, id, .. } = asker;
         let granted = Granted { claim, watched, name, id, label, grant, asked };
         granted.guard(self.clock.clone(), backoff)
@@ -415,16 +455,13 @@ fn place_lost(loss: Loss) -> Error {
 struct Asker {
     name: Name,
     id: ClaimId,
+    /// Sets the jitter of its pauses apart from that of others.
+    seed: u64,
     /// Whether it gives up rather than to wait in a circle.
     yields: bool,
 }
 
 impl Asker {
-    /// Sets the jitter of its pauses apart from that of others.
-    fn seed(&self) -> u64 {
-        self.id.as_u128() as u64
-    }
-
     fn is(&self, wait: &Wait) -> bool {
         [wait.waiter.claim, wait.waiter.ties.group].contains(&Some(self.id))
     }

@@ -64,6 +64,7 @@ impl Claim for InOrder {
         };
         let (any, renewal) = (pin!(any), pin!(renewal));
         tokio::select! {
+            biased;
             () = any => {}
             () = renewal => {}
         }

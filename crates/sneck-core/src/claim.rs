@@ -187,7 +187,7 @@ pub enum Term {
 }
 
 /// A place in line that is not at the front.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// How many are ahead, if the store told.
     pub ahead: Option<u32>,

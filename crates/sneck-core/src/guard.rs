@@ -364,6 +364,7 @@ impl Keeper {
         loop {
             let due = self.term.map(|term| self.asked + term / 3);
             tokio::select! {
+                biased;
                 () = self.claim.changed() => {}
                 () = renewal(&*clock, due) => {}
             }

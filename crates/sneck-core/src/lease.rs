@@ -135,6 +135,7 @@ impl Lease {
                 // Without a deadline there is nothing to nap towards.
                 Instant::FAR => ended.await,
                 until => tokio::select! {
+                    biased;
                     () = ended => {}
                     () = sleep_until(clock, until) => {}
                 },

@@ -2,7 +2,6 @@
 
 use crate::acquire::Locker;
 use crate::backoff::Backoff;
-use crate::claim::ClaimId;
 use crate::contender::Contender;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
@@ -23,8 +22,8 @@ pub struct Observer {
 impl Observer {
     /// Looks at the lock of this name.
     pub fn new(locker: Locker, name: Name) -> Self {
-        let seed = ClaimId::random().as_u128() as u64;
-        let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2), seed);
+        let (first, max) = (Duration::from_millis(50), Duration::from_secs(2));
+        let backoff = Backoff::new(first, max, locker.seed());
         Observer { locker, name, told: None, backoff }
     }
 

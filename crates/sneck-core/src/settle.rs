@@ -1,14 +1,13 @@
 //! Asking until there is an answer.
 
 use crate::backoff::Backoff;
-use crate::claim::ClaimId;
 use crate::error::{Error, ErrorKind, Outcome};
 use std::future::Future;
 use std::time::Duration;
 
 /// Calls `attempt` until its answer is not a [transient](Error::is_transient) error, for as long as
 /// `limit`. That is how a lost answer of [`Records`](crate::Records) is settled: each attempt has the
-/// same arguments, and is applied once at most.
+/// same arguments, and is applied once at most. `seed` is that of the pauses between them.
 ///
 /// # Errors
 /// What the last attempt said. If one of them may have been applied and that is not known in the end,
@@ -16,11 +15,11 @@ use std::time::Duration;
 ///
 /// # Cancel safety
 /// What was asked for may then happen or not.
-pub async fn settle<T, A: Future<Output = Result<T, Error>>>(
+pub(crate) async fn settle<T, A: Future<Output = Result<T, Error>>>(
     limit: Duration,
+    seed: u64,
     mut attempt: impl FnMut() -> A,
 ) -> Result<T, Error> {
-    let seed = ClaimId::random().as_u128() as u64;
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1), seed);
     let mut last: Option<Error> = None;
     let mut began = false;
@@ -60,13 +59,13 @@ mod tests {
     async fn what_may_have_been_applied_stays_in_doubt_until_there_is_an_answer() {
         let mut errors = vec![unavailable(), unavailable().with_unknown_outcome(), unavailable()];
         let limit = Duration::from_secs(5);
-        let error = settle(limit, || {
+        let error = settle(limit, 1, || {
             let error = errors.pop().unwrap_or_else(unavailable);
             async { Err::<(), _>(error) }
         });
         assert_eq!(error.await.unwrap_err().outcome(), Outcome::Unknown);
         let mut errors = vec![unavailable().with_unknown_outcome()];
-        let answer = settle(limit, || {
+        let answer = settle(limit, 1, || {
             let answer = errors.pop().map_or(Ok(7), Err);
             async { answer }
         });
@@ -75,7 +74,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_at_the_limit() {
-        let silent = settle(Duration::from_secs(5), std::future::pending::<Result<(), Error>>);
+        let silent = settle(Duration::from_secs(5), 1, std::future::pending::<Result<(), Error>>);
         let error = silent.await.unwrap_err();
         assert_eq!((error.kind(), error.outcome()), (ErrorKind::Unavailable, Outcome::Unknown));
     }
@@ -83,7 +82,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_will_never_work_is_not_asked_twice() {
         let mut times = 0;
-        let refused = settle(Duration::from_secs(5), || {
+        let refused = settle(Duration::from_secs(5), 1, || {
             times += 1;
             async { Err::<(), _>(Error::new(ErrorKind::Denied, "no")) }
         });

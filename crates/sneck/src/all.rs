@@ -2,6 +2,7 @@
 
 use crate::attempt::{Attempt, had};
 use crate::locks::Locks;
+use crate::queued::Queued;
 use sneck_core::{Error, Guard, Mode, Name, Patience, Progress};
 use std::time::Duration;
 
@@ -88,6 +89,15 @@ impl All {
     ///
     /// # Cancel safety
     /// When the future is dropped, what it may have taken is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let _stock = locks.mutex("stock").lock().await?;
+    /// assert!(locks.all(["order", "stock"]).try_lock().await?.is_none());
+    /// assert!(locks.mutex("order").try_lock().await?.is_some(), "none of them is had");
+    /// # Ok(()) }
+    /// ```
     pub async fn try_lock(&self) -> Result<Option<Guard>, Error> {
         self.acquire(Patience::Once).await
     }
@@ -99,13 +109,47 @@ impl All {
     ///
     /// # Cancel safety
     /// When the future is dropped, all places in line are given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let _stock = locks.mutex("stock").lock().await?;
+    /// let both = locks.all(["order", "stock"]);
+    /// let error = both.lock_timeout(Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub async fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         had(self.acquire(self.attempt.until(timeout)).await)
     }
 
+    /// Waits as [`lock`](All::lock) does, and tells meanwhile the place in the line of the first of the
+    /// locks that has to be waited for, and who holds it. What it fails with is told by
+    /// [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let stock = locks.mutex("stock").with_note("inventory").lock().await?;
+    /// let mut queued = locks.all(["order", "stock"]).lock_queued();
+    /// let holder = queued.next().await.and_then(|waiting| waiting.holder).expect("it is known");
+    /// assert!(holder.text.contains("inventory"));
+    /// drop(stock);
+    /// let both = queued.guard().await?;
+    /// # both.unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lock_queued(&self) -> Queued<Guard> {
+        self.attempt.queued(self.locks())
+    }
+
     async fn acquire(&self, patience: Patience) -> Result<Option<Guard>, Error> {
-        let named = self.names.iter().map(|(name, mode)| Ok((name.clone()?, *mode)));
-        let locks: Vec<_> = named.collect::<Result<_, Error>>()?;
-        self.attempt.acquire_all(&locks, patience).await
+        self.attempt.acquire_all(&self.locks()?, patience).await
+    }
+
+    fn locks(&self) -> Result<Vec<(Name, Mode)>, Error> {
+        self.names.iter().map(|(name, mode)| Ok((name.clone()?, *mode))).collect()
     }
 }

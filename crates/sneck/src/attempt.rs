@@ -2,6 +2,7 @@
 
 use crate::identity;
 use crate::locks::Locks;
+use crate::queued::{News, Queued};
 use sneck_core::{Caller, Error, ErrorKind, Guard, Mode, Name, Patience, Progress, Request};
 use std::fmt;
 use std::sync::Arc;
@@ -90,6 +91,33 @@ impl Attempt {
         let silent = |_: Progress<'_>| {};
         let progress = self.progress.as_deref().unwrap_or(&silent);
         self.locks.locker().acquire_all(requests.collect(), patience, progress).await
+    }
+
+    /// Waits for ever if need be, and tells where it stands.
+    pub(crate) fn queued(&self, locks: Result<Vec<(Name, Mode)>, Error>) -> Queued<Guard> {
+        let requests = locks.map(|locks| {
+            let requests = locks.into_iter().map(|(name, mode)| self.request(name, mode));
+            requests.collect::<Vec<_>>()
+        });
+        let claims = requests.iter().flatten().map(|request| (request.name.clone(), request.id));
+        let (locker, claims) = (self.locks.locker().clone(), claims.collect());
+        let (asked, news, also) = (locker.clone(), News::default(), self.progress.clone());
+        let told = news.clone();
+        let attempt = async move {
+            let tell = move |progress: Progress<'_>| {
+                if let Progress::Waiting(waiting) = &progress {
+                    told.put(waiting);
+                }
+                if let Some(also) = &also {
+                    also(progress);
+                }
+            };
+            had(match <[Request; 1]>::try_from(requests?) {
+                Ok([one]) => asked.acquire_with(one, Patience::Forever, &tell).await,
+                Err(several) => asked.acquire_all(several, Patience::Forever, &tell).await,
+            })
+        };
+        Queued::new(attempt, news, locker, claims)
     }
 
     fn request(&self, name: Name, mode: Mode) -> Request {

@@ -5,7 +5,7 @@ use crate::locks::Locks;
 use sneck_core::{
     Caller, Change, ClaimId, DurableHolder, DurableLine, Error, ErrorKind, Fate, Flag,
     ForcedRelease, Guard, Loss, Mode, Name, Owner, Patience, Record, RecordKey, RecordKind,
-    Records, Request, Token, settle,
+    Records, Request, Token,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -93,6 +93,18 @@ impl Durable {
     ///
     /// # Cancel safety
     /// As for [`take`](Durable::take).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let _hold = locks.durable("db/migration", "deployer-7").with_reason("schema 12").take().await?;
+    /// let stranger = locks.durable("db/migration", "deployer-8");
+    /// let error = stranger.take_timeout(Duration::from_millis(5)).await.unwrap_err();
+    /// println!("{error}"); // taken by deployer-7, since when, and for schema 12
+    /// # Ok(()) }
+    /// ```
     pub async fn take_timeout(&self, timeout: Duration) -> Result<DurableHold, Error> {
         let deadline = self.locks.locker().clock().now() + timeout;
         let hold = self.acquire(Patience::Until(deadline)).await?;
@@ -219,7 +231,7 @@ impl Durable {
             }
             was_held = true;
             let (records, id) = (self.records()?, ClaimId::random());
-            let change = settle(self.answer(), || {
+            let change = self.locks.locker().settle(|| {
                 let after = text(&flag, holder);
                 let (key, expected) = (&key, record.id);
                 async move {
@@ -241,7 +253,7 @@ impl Durable {
 
     async fn read(&self) -> Result<Option<Record>, Error> {
         let (key, records) = (self.key()?, self.records()?);
-        settle(self.answer(), || records.read(&key)).await
+        self.locks.locker().settle(|| records.read(&key)).await
     }
 
     fn key(&self) -> Result<RecordKey, Error> {
@@ -250,10 +262,6 @@ impl Durable {
 
     fn records(&self) -> Result<&dyn Records, Error> {
         self.locks.records()
-    }
-
-    fn answer(&self) -> Duration {
-        self.locks.locker().limits().answer
     }
 
     fn caller(&self) -> Caller {
@@ -286,6 +294,17 @@ impl DurableHold {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when the store has told that it is not, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let hold = locks.durable("db/migration", "deployer-7").take().await?;
+    /// for table in ["orders", "stock"] {
+    ///     hold.check()?;
+    ///     println!("moving {table}");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.guard.check()
     }
@@ -306,6 +325,16 @@ impl DurableHold {
     ///
     /// # Cancel safety
     /// As cancel safe as `work`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let hold = locks.durable("db/migration", "deployer-7").take().await?;
+    /// let moved = hold.protect(async { 12 }).await?;
+    /// assert_eq!(moved, 12);
+    /// hold.free().await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn protect<F: Future>(&self, work: F) -> Result<F::Output, Error> {
         self.guard.protect(work).await
     }

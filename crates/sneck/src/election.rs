@@ -1,7 +1,9 @@
 //! Electing a leader.
 
+use crate::attempt::Attempt;
 use crate::locks::Locks;
 use crate::mutex::Mutex;
+use crate::queued::Queued;
 use sneck_core::{Caller, Contender, Error, ErrorKind, Guard, Loss, Name, Observer, Token};
 use std::fmt;
 use std::future::Future;
@@ -70,6 +72,18 @@ impl Election {
     ///
     /// # Cancel safety
     /// When the future is dropped, the candidate withdraws in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let election = locks.election("scheduler");
+    /// let _leadership = election.campaign("a").await?;
+    /// let error = election.campaign_timeout("b", Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub async fn campaign_timeout(
         &self,
         data: &str,
@@ -86,8 +100,39 @@ impl Election {
     ///
     /// # Cancel safety
     /// When the future is dropped, the candidate withdraws in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let election = locks.election("scheduler");
+    /// let leadership = election.try_campaign("a").await?;
+    /// assert!(leadership.is_some() && election.try_campaign("b").await?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub async fn try_campaign(&self, data: &str) -> Result<Option<Leadership>, Error> {
         Ok(self.candidate(data)?.try_lock().await?.map(|guard| Leadership { guard }))
+    }
+
+    /// Stands for election as [`campaign`](Election::campaign) does, and tells meanwhile how many would
+    /// lead before, and who leads. What it fails with is told by [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let mut queued = locks.election("scheduler").campaign_queued("http://10.0.0.7:8080");
+    /// while let Some(waiting) = queued.next().await {
+    ///     println!("{:?} would lead before", waiting.ahead);
+    /// }
+    /// let leadership = queued.guard().await?;
+    /// # leadership.resign().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn campaign_queued(&self, data: &str) -> Queued<Leadership> {
+        let queued = match self.candidate(data) {
+            Ok(mutex) => mutex.lock_queued(),
+            Err(error) => Attempt::new(self.locks.clone()).queued(Err(error)),
+        };
+        queued.map(|guard| Leadership { guard })
     }
 
     /// Who leads; `None` when nobody does. What is told may be over by the time it is read: only a
@@ -98,6 +143,16 @@ impl Election {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let election = locks.election("scheduler");
+    /// assert!(election.leader().await?.is_none());
+    /// let _leadership = election.campaign("http://10.0.0.7:8080").await?;
+    /// assert_eq!(election.leader().await?.expect("somebody leads").data, "http://10.0.0.7:8080");
+    /// # Ok(()) }
+    /// ```
     pub async fn leader(&self) -> Result<Option<Leader>, Error> {
         Ok(self.candidates().await?.into_iter().next())
     }
@@ -109,6 +164,16 @@ impl Election {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let election = locks.election("scheduler");
+    /// let _leadership = election.campaign("a").await?;
+    /// let in_line: Vec<String> = election.candidates().await?.into_iter().map(|one| one.data).collect();
+    /// assert_eq!(in_line, ["a"]);
+    /// # Ok(()) }
+    /// ```
     pub async fn candidates(&self) -> Result<Vec<Leader>, Error> {
         let line = self.locks.line(self.name.clone()?.as_str()).await?;
         Ok(line.into_iter().map(Leader::of).collect())
@@ -174,6 +239,17 @@ impl Leadership {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it is not certainly held any more, with the reason.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let leadership = locks.election("scheduler").campaign("a").await?;
+    /// for job in ["backup", "report"] {
+    ///     leadership.check()?;
+    ///     println!("ordering {job} with token {}", leadership.token());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.guard.check()
     }
@@ -200,6 +276,15 @@ impl Leadership {
     ///
     /// # Cancel safety
     /// As cancel safe as `work`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let leadership = locks.election("scheduler").campaign("a").await?;
+    /// let orders = leadership.protect(async { 3 }).await?;
+    /// assert_eq!(orders, 3);
+    /// # Ok(()) }
+    /// ```
     pub async fn protect<F: Future>(&self, work: F) -> Result<F::Output, Error> {
         self.guard.protect(work).await
     }

@@ -11,7 +11,7 @@ use crate::semaphore::Semaphore;
 use crate::telemetry::{self, Instrument};
 use sneck_core::{
     Backend, Caller, ClaimId, Contender, Deadlocks, Error, ErrorKind, Guard, Limits, Locker, Name,
-    Order, Promises, RecordKind, Records, SystemClock, Ties, settle,
+    Order, Promises, RecordKind, Records, SystemClock, Ties,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -136,6 +136,22 @@ impl Locks {
         self
     }
 
+    /// The same, with pauses between attempts whose jitter follows from `seed` alone: for simulations,
+    /// where a run on a store, a clock and a runtime that can be repeated is to be the same each time.
+    /// Clients that are not to meet again and again need seeds of their own, so leave it to chance
+    /// otherwise.
+    ///
+    /// ```
+    /// use sneck::{Locks, Memory};
+    /// use std::sync::Arc;
+    /// let locks = Locks::on(Arc::new(Memory::new())).with_seed(7);
+    /// # let _ = locks;
+    /// ```
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Locks { locker: self.locker.with_seed(seed), ..self }
+    }
+
     /// Who is said to ask.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -213,9 +229,17 @@ impl Locks {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let _hold = locks.durable("db/migration", "deployer-7").take().await?;
+    /// assert_eq!(locks.durable_names().await?[0].as_str(), "db/migration");
+    /// # Ok(()) }
+    /// ```
     pub async fn durable_names(&self) -> Result<Vec<Name>, Error> {
         let records = self.records()?;
-        settle(self.locker.limits().answer, || records.names(RecordKind::Durable)).await
+        self.locker.settle(|| records.names(RecordKind::Durable)).await
     }
 
     /// The line for a lock, its holder first; empty when nobody holds it.
@@ -225,6 +249,15 @@ impl Locks {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let _guard = locks.mutex("cache").with_note("nightly").lock().await?;
+    /// let line = locks.line("cache").await?;
+    /// assert_eq!(line[0].caller.as_ref().expect("one of us").note, "nightly");
+    /// # Ok(()) }
+    /// ```
     pub async fn line(&self, name: impl AsRef<str>) -> Result<Vec<Contender>, Error> {
         let name = Name::new(name.as_ref())?;
         match self.locker.backend().survey() {
@@ -240,6 +273,14 @@ impl Locks {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let _guard = locks.mutex("cache").lock().await?;
+    /// assert_eq!(locks.names().await?[0].as_str(), "cache");
+    /// # Ok(()) }
+    /// ```
     pub async fn names(&self) -> Result<Vec<Name>, Error> {
         match self.locker.backend().survey() {
             Some(survey) => survey.names().await,
@@ -318,6 +359,15 @@ impl Locks {
     /// Ends the connection, and with it every lock that is still held through it, and waits until
     /// the store has confirmed that. For use before a process exits: without it, what the process
     /// held or waited for is freed only when its session times out.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let guard = locks.mutex("cache").lock().await?;
+    /// drop(guard); // released in the background
+    /// locks.close().await; // and certainly by now
+    /// # Ok(()) }
+    /// ```
     pub async fn close(self) {
         self.locker.backend().close().await;
     }

@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::locks::Locks;
+use crate::queued::Queued;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
 use sneck_core::{Contender, Error, Guard, Mode, Name, Progress};
@@ -101,11 +102,29 @@ impl Mutex {
     /// let _guard = locks.mutex("cache").lock().await?;
     /// let error = locks.mutex("cache").lock_timeout(Duration::from_millis(5)).await.unwrap_err();
     /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
-    /// assert!(error.holder().is_some());
+    /// println!("{error}"); // and who holds it, since when
     /// # Ok(()) }
     /// ```
     pub async fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         self.attempt.within(&self.name, Mode::Exclusive, timeout).await
+    }
+
+    /// Waits as [`lock`](Mutex::lock) does, and tells the place in line and who holds the lock meanwhile.
+    /// What it fails with is told by [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let mut queued = locks.mutex("cache").lock_queued();
+    /// while let Some(waiting) = queued.next().await {
+    ///     println!("{:?} ahead", waiting.ahead);
+    /// }
+    /// let guard = queued.guard().await?;
+    /// # guard.unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lock_queued(&self) -> Queued<Guard> {
+        self.attempt.queued(self.name.clone().map(|name| vec![(name, Mode::Exclusive)]))
     }
 
     /// The line for this lock, its holder first; empty when nobody holds it.
@@ -115,6 +134,16 @@ impl Mutex {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let mutex = locks.mutex("cache");
+    /// let guard = mutex.lock().await?;
+    /// let line = mutex.line().await?;
+    /// assert!(line[0].held && line[0].token == Some(guard.token()));
+    /// # Ok(()) }
+    /// ```
     pub async fn line(&self) -> Result<Vec<Contender>, Error> {
         self.attempt.locks().line(self.name.clone()?.as_str()).await
     }

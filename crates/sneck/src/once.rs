@@ -5,7 +5,7 @@ use crate::locks::Locks;
 use crate::work_error::WorkError;
 use sneck_core::{
     Caller, Change, ClaimId, Contender, End, Error, ErrorKind, Guard, Judgement, LastRun, Loss,
-    Name, Record, RecordKey, RecordKind, Records, Token, settle,
+    Name, Record, RecordKey, RecordKind, Records, Token,
 };
 use std::future::Future;
 use std::time::{Duration, SystemTime};
@@ -139,6 +139,23 @@ impl Once {
     ///
     /// # Cancel safety
     /// When the future is dropped, the interval may be used up by a run that never took place.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, Start};
+    /// let report = locks.once("report", Duration::from_secs(3600));
+    /// match report.start().await? {
+    ///     Start::Run(run) => {
+    ///         println!("running with token {}", run.token());
+    ///         run.end(End::Done).await?;
+    ///     }
+    ///     Start::Skip(skipped) => println!("not before {:?}", skipped.due),
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn start(&self) -> Result<Start, Error> {
         let (key, records) = (self.key()?, self.records()?);
         let before = self.read(records, &key).await?;
@@ -156,7 +173,8 @@ impl Once {
         let (expected, id) = (before.as_ref().map(|record| record.id), ClaimId::random());
         let caller = Caller { since: identity::now(), ..self.locks.caller().clone() };
         let text = LastRun::begun(&caller, guard.token());
-        let begun = settle(self.answer(), || records.write(&key, expected, id, text.as_bytes()));
+        let begun =
+            self.locks.locker().settle(|| records.write(&key, expected, id, text.as_bytes()));
         let begun = guard.protect(begun).await??;
         Ok(match begun {
             Change::Done(record) => {
@@ -174,6 +192,21 @@ impl Once {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, Start};
+    /// let report = locks.once("report", Duration::from_secs(3600));
+    /// assert!(report.last().await?.is_none());
+    /// if let Start::Run(run) = report.start().await? {
+    ///     run.end(End::Done).await?;
+    /// }
+    /// assert!(report.last().await?.is_some());
+    /// # Ok(()) }
+    /// ```
     pub async fn last(&self) -> Result<Option<LastRun>, Error> {
         let record = self.read(self.records()?, &self.key()?).await?;
         Ok(record.as_ref().map(LastRun::of))
@@ -186,10 +219,21 @@ impl Once {
     ///
     /// # Cancel safety
     /// When the future is dropped, the last run may be forgotten or not.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let report = locks.once("report", Duration::from_secs(3600));
+    /// report.forget().await?;
+    /// assert!(report.last().await?.is_none(), "it is due");
+    /// # Ok(()) }
+    /// ```
     pub async fn forget(&self) -> Result<(), Error> {
         let (key, records) = (self.key()?, self.records()?);
         while let Some(record) = self.read(records, &key).await? {
-            let deleted = settle(self.answer(), || records.delete(&key, record.id));
+            let deleted = self.locks.locker().settle(|| records.delete(&key, record.id));
             if let Change::Done(()) = deleted.await? {
                 break;
             }
@@ -209,7 +253,7 @@ impl Once {
         if self.retry && last.as_ref().is_some_and(|last| !last.is_done()) {
             return Ok(None);
         }
-        let now = settle(self.answer(), || records.now()).await?;
+        let now = self.locks.locker().settle(|| records.now()).await?;
         match LastRun::judge(last.as_ref(), now, self.every) {
             Judgement::Due => Ok(None),
             Judgement::NotBefore(_) => Ok(Some(self.skipped(Some(&record), None))),
@@ -217,7 +261,7 @@ impl Once {
                 let text = last.map(|last| last.rebased()).unwrap_or_default();
                 let (expected, id) = (Some(record.id), ClaimId::random());
                 let write = || records.write(key, expected, id, text.as_bytes());
-                let current = match settle(self.answer(), write).await? {
+                let current = match self.locks.locker().settle(write).await? {
                     Change::Done(rebased) => Some(rebased),
                     Change::Conflict(current) => current,
                 };
@@ -240,7 +284,7 @@ impl Once {
     }
 
     async fn read(&self, records: &dyn Records, key: &RecordKey) -> Result<Option<Record>, Error> {
-        settle(self.answer(), || records.read(key)).await
+        self.locks.locker().settle(|| records.read(key)).await
     }
 
     fn key(&self) -> Result<RecordKey, Error> {
@@ -256,10 +300,6 @@ impl Once {
 
     fn records(&self) -> Result<&dyn Records, Error> {
         self.locks.records()
-    }
-
-    fn answer(&self) -> Duration {
-        self.locks.locker().limits().answer
     }
 }
 
@@ -293,6 +333,22 @@ impl Run {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it is not, with the reason: somebody else may run the job.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, Start};
+    /// if let Start::Run(run) = locks.once("report", Duration::from_secs(3600)).start().await? {
+    ///     for page in 1..=3 {
+    ///         run.check()?;
+    ///         println!("page {page}");
+    ///     }
+    ///     run.end(End::Done).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.guard.check()
     }
@@ -312,6 +368,20 @@ impl Run {
     ///
     /// # Cancel safety
     /// As cancel safe as `work`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, Start};
+    /// if let Start::Run(run) = locks.once("report", Duration::from_secs(3600)).start().await? {
+    ///     let pages = run.protect(async { 3 }).await?;
+    ///     println!("{pages} pages");
+    ///     run.end(End::Done).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn protect<F: Future>(&self, work: F) -> Result<F::Output, Error> {
         self.guard.protect(work).await
     }
@@ -325,14 +395,27 @@ impl Run {
     /// # Cancel safety
     /// When the future is dropped, the end may be recorded or not; the lock is given back in the
     /// background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, Start};
+    /// let report = locks.once("report", Duration::from_secs(3600)).retry_unfinished();
+    /// if let Start::Run(run) = report.start().await? {
+    ///     run.end(End::Failed).await?;
+    /// }
+    /// assert!(matches!(report.start().await?, Start::Run(_)), "it is repeated");
+    /// # Ok(()) }
+    /// ```
     pub async fn end(self, end: End) -> Result<(), Error> {
         let Run { locks, key, record, guard } = self;
         let (records, id) = (locks.records()?, ClaimId::random());
         let text = LastRun::of(&record).over(end);
-        let limit = locks.locker().limits().answer;
         // Not given up when the lock is lost: the condition alone says whether it is still our run.
         let write = || records.write(&key, Some(record.id), id, text.as_bytes());
-        let written = settle(limit, write).await;
+        let written = locks.locker().settle(write).await;
         let released = guard.unlock().await;
         match written? {
             Change::Done(_) => released,

@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::locks::Locks;
+use crate::queued::Queued;
 use sneck_core::{Contender, Error, ErrorKind, Guard, Mode, Name, Progress};
 use std::ops::Deref;
 use std::time::Duration;
@@ -75,6 +76,15 @@ impl RwLock {
     ///
     /// # Cancel safety
     /// When the future is dropped, what it may have taken is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _writer = catalogue.write().await?;
+    /// assert!(catalogue.try_read().await?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub async fn try_read(&self) -> Result<Option<ReadGuard>, Error> {
         Ok(self.attempt.once(&self.name, Mode::Shared).await?.map(ReadGuard))
     }
@@ -87,8 +97,34 @@ impl RwLock {
     ///
     /// # Cancel safety
     /// When the future is dropped, the place in line is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _writer = catalogue.write().await?;
+    /// let error = catalogue.read_timeout(Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub async fn read_timeout(&self, timeout: Duration) -> Result<ReadGuard, Error> {
         self.attempt.within(&self.name, Mode::Shared, timeout).await.map(ReadGuard)
+    }
+
+    /// Waits as [`read`](RwLock::read) does, and tells the place in line and who is in the way meanwhile.
+    /// What it fails with is told by [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let reader = locks.rw_lock("catalogue").read_queued().guard().await?;
+    /// # reader.into_guard().unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn read_queued(&self) -> Queued<ReadGuard> {
+        self.queued(Mode::Shared).map(ReadGuard)
     }
 
     /// Waits until nobody else holds the lock, for ever if need be.
@@ -122,8 +158,44 @@ impl RwLock {
     ///
     /// # Cancel safety
     /// When the future is dropped, the place in line is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _reader = catalogue.read().await?;
+    /// let error = catalogue.write_timeout(Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub async fn write_timeout(&self, timeout: Duration) -> Result<WriteGuard, Error> {
         self.attempt.within(&self.name, Mode::Write, timeout).await.map(WriteGuard)
+    }
+
+    /// Waits as [`write`](RwLock::write) does, and tells the place in line and who is in the way
+    /// meanwhile. What it fails with is told by [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let reader = catalogue.read().await?;
+    /// let mut queued = catalogue.write_queued();
+    /// let waiting = queued.next().await.expect("a reader is ahead");
+    /// assert_eq!(waiting.ahead, Some(1));
+    /// drop(reader);
+    /// let writer = queued.guard().await?;
+    /// # writer.into_guard().unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn write_queued(&self) -> Queued<WriteGuard> {
+        self.queued(Mode::Write).map(WriteGuard)
+    }
+
+    fn queued(&self, mode: Mode) -> Queued<Guard> {
+        self.attempt.queued(self.name.clone().map(|name| vec![(name, mode)]))
     }
 
     /// The line for this lock, its holders first; empty when nobody holds it.
@@ -133,6 +205,15 @@ impl RwLock {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _readers = (catalogue.read().await?, catalogue.read().await?);
+    /// assert!(catalogue.line().await?.iter().all(|reader| reader.held));
+    /// # Ok(()) }
+    /// ```
     pub async fn line(&self) -> Result<Vec<Contender>, Error> {
         self.attempt.locks().line(self.name.clone()?.as_str()).await
     }

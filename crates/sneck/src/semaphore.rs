@@ -2,6 +2,7 @@
 
 use crate::attempt::Attempt;
 use crate::locks::Locks;
+use crate::queued::Queued;
 use sneck_core::{Capacity, Contender, Error, ErrorKind, Guard, Mode, Name, Permits, Progress};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -104,6 +105,15 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// When the future is dropped, what it may have taken is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// let two = importers.try_acquire_many(2).await?;
+    /// assert!(two.is_some() && importers.try_acquire_many(2).await?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub async fn try_acquire_many(&self, permits: u32) -> Result<Option<Guard>, Error> {
         self.attempt.once(&self.name, self.mode(permits)?).await
     }
@@ -115,6 +125,18 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// When the future is dropped, the place in line is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let importers = locks.semaphore("importers", 1);
+    /// let _one = importers.acquire().await?;
+    /// let error = importers.acquire_timeout(Duration::from_millis(5)).await.unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         self.acquire_many_timeout(1, timeout).await
     }
@@ -126,12 +148,43 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// When the future is dropped, the place in line is given up in the background.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use std::time::Duration;
+    ///
+    /// let importers = locks.semaphore("importers", 3);
+    /// let two = importers.acquire_many_timeout(2, Duration::from_secs(60)).await?;
+    /// # two.unlock().await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn acquire_many_timeout(
         &self,
         permits: u32,
         timeout: Duration,
     ) -> Result<Guard, Error> {
         self.attempt.within(&self.name, self.mode(permits)?, timeout).await
+    }
+
+    /// Waits for so many permits as [`acquire_many`](Semaphore::acquire_many) does, and tells the place in
+    /// line and a holder meanwhile. What it fails with is told by [`Queued::guard`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// let two = importers.acquire_many(2).await?;
+    /// let mut queued = importers.acquire_many_queued(2);
+    /// assert_eq!(queued.next().await.and_then(|waiting| waiting.ahead), Some(1));
+    /// drop(two);
+    /// let two = queued.guard().await?;
+    /// # two.unlock().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn acquire_many_queued(&self, permits: u32) -> Queued<Guard> {
+        let lock = self.mode(permits).and_then(|mode| Ok(vec![(self.name.clone()?, mode)]));
+        self.attempt.queued(lock)
     }
 
     /// How many permits there are in the store; `None` before the first use.
@@ -183,6 +236,15 @@ impl Semaphore {
     ///
     /// # Cancel safety
     /// Cancel safe.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// let _two = importers.acquire_many(2).await?;
+    /// println!("{:?}", importers.line().await?[0].mode);
+    /// # Ok(()) }
+    /// ```
     pub async fn line(&self) -> Result<Vec<Contender>, Error> {
         self.attempt.locks().line(self.name.clone()?.as_str()).await
     }

@@ -14,6 +14,12 @@ pub enum WorkError<E> {
 
 impl<E> WorkError<E> {
     /// The lock's failure, if it was that.
+    ///
+    /// ```
+    /// use sneck::{Error, ErrorKind, WorkError};
+    /// let lost: WorkError<std::io::Error> = Error::new(ErrorKind::Lost, "the lock is gone").into();
+    /// assert_eq!(lost.lock().map(Error::kind), Some(ErrorKind::Lost));
+    /// ```
     pub fn lock(&self) -> Option<&Error> {
         match self {
             WorkError::Lock(error) => Some(error),
@@ -22,6 +28,11 @@ impl<E> WorkError<E> {
     }
 
     /// The work's own failure, if it was that.
+    ///
+    /// ```
+    /// use sneck::WorkError;
+    /// assert_eq!(WorkError::Work("no such file").into_work(), Some("no such file"));
+    /// ```
     pub fn into_work(self) -> Option<E> {
         match self {
             WorkError::Lock(_) => None,

@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::driver::Driver;
 use super::guard::Guard;
+use super::queued::Queued;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
 use sneck_core::{Error, Progress};
@@ -63,6 +64,14 @@ impl All {
     ///
     /// # Errors
     /// As for [`lock`](All::lock), and [`ErrorKind::Unavailable`] when the store cannot be reached.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _stock = locks.mutex("stock").lock()?;
+    /// assert!(locks.all(["order", "stock"]).try_lock()?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn try_lock(&self) -> Result<Option<Guard>, Error> {
         let guard = self.0.wait(|all| async move { all.try_lock().await })?;
         guard.map(|guard| self.guard(Ok(guard))).transpose()
@@ -72,8 +81,35 @@ impl All {
     ///
     /// # Errors
     /// As for [`lock`](All::lock), and [`ErrorKind::Timeout`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let _stock = locks.mutex("stock").lock()?;
+    /// let error = locks.all(["order", "stock"]).lock_timeout(Duration::from_millis(5)).unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         self.guard(self.0.wait(move |all| async move { all.lock_timeout(timeout).await }))
+    }
+
+    /// Waits as [`lock`](All::lock) does, and tells meanwhile the place in the line of the first of the
+    /// locks that has to be waited for, and who holds it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let both = locks.all(["order", "stock"]).lock_queued().guard()?;
+    /// # both.unlock()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lock_queued(&self) -> Queued<Guard> {
+        let driver = self.0.driver().clone();
+        let queued = self.0.kind().lock_queued();
+        Queued::new(self.0.driver(), queued.map(move |inner| Guard::new(&driver, inner)))
     }
 
     fn guard(&self, inner: Result<crate::Guard, Error>) -> Result<Guard, Error> {

@@ -43,6 +43,10 @@ impl<K: Telling> Ask<K> {
         &self.driver
     }
 
+    pub(super) fn kind(&self) -> &K {
+        &self.kind
+    }
+
     /// The same for another lock of this kind.
     pub(super) fn map(self, change: impl FnOnce(K) -> K) -> Self {
         Ask { kind: change(self.kind), ..self }

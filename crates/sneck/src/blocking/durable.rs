@@ -59,6 +59,18 @@ impl Durable {
     /// # Errors
     /// As for [`take`](Durable::take), and [`ErrorKind::Timeout`], whose [`holder`](Error::holder) says
     /// who has the lock, since when and why.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let _hold = locks.durable("db/migration", "deployer-7").with_reason("schema 12").take()?;
+    /// let stranger = locks.durable("db/migration", "deployer-8");
+    /// let error = stranger.take_timeout(Duration::from_millis(5)).unwrap_err();
+    /// println!("{error}"); // taken by deployer-7, since when, and for schema 12
+    /// # Ok(()) }
+    /// ```
     pub fn take_timeout(&self, timeout: Duration) -> Result<DurableHold, Error> {
         let hold = self.ask(move |durable| async move { durable.take_timeout(timeout).await })?;
         Ok(DurableHold::new(&self.driver, hold))
@@ -77,6 +89,16 @@ impl Durable {
     ///
     /// # Errors
     /// As for [`sneck::Durable::force`](crate::Durable::force).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _hold = locks.durable("db/migration", "deployer-7").take()?;
+    /// let admin = locks.durable("db/migration", "admin");
+    /// let holder = admin.holder()?.expect("taken");
+    /// assert!(admin.force(holder.id, "deployer-7 burnt down")?);
+    /// # Ok(()) }
+    /// ```
     pub fn force(&self, hold: ClaimId, reason: &str) -> Result<bool, Error> {
         let reason = reason.to_owned();
         self.ask(move |durable| async move { durable.force(hold, &reason).await })
@@ -94,6 +116,16 @@ impl Durable {
     ///
     /// # Errors
     /// As for [`sneck::Durable::history`](crate::Durable::history).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _hold = locks.durable("db/migration", "deployer-7").take()?;
+    /// let admin = locks.durable("db/migration", "admin");
+    /// admin.force(admin.holder()?.expect("taken").id, "deployer-7 burnt down")?;
+    /// assert_eq!(admin.history()?[0].reason, "deployer-7 burnt down");
+    /// # Ok(()) }
+    /// ```
     pub fn history(&self) -> Result<Vec<ForcedRelease>, Error> {
         self.ask(|durable| async move { durable.history().await })
     }
@@ -134,6 +166,14 @@ impl DurableHold {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when the store has told that it is not, with the reason.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let hold = locks.durable("db/migration", "deployer-7").take()?;
+    /// hold.check()?;
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.inner.check()
     }
@@ -158,6 +198,15 @@ impl DurableHold {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it was lost before the work began, or by the time it was done.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let hold = locks.durable("db/migration", "deployer-7").take()?;
+    /// let moved = hold.protect(|_| 12)?;
+    /// assert_eq!(moved, 12);
+    /// # Ok(()) }
+    /// ```
     pub fn protect<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Error> {
         self.check()?;
         let done = work(self);

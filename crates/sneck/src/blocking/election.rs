@@ -2,6 +2,7 @@
 
 use super::alarm::Alarm;
 use super::driver::Driver;
+use super::queued::Queued;
 use crate::Leader;
 use sneck_core::{Error, ErrorKind, Loss, Token};
 use std::iter::FusedIterator;
@@ -54,6 +55,18 @@ impl Election {
     /// # Errors
     /// As for [`campaign`](Election::campaign), and [`ErrorKind::Timeout`], whose
     /// [`holder`](Error::holder) is the leader if it could be learnt.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let election = locks.election("scheduler");
+    /// let _leadership = election.campaign("a")?;
+    /// let error = election.campaign_timeout("b", Duration::from_millis(5)).unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub fn campaign_timeout(&self, data: &str, timeout: Duration) -> Result<Leadership, Error> {
         let data = data.to_owned();
         let ask = |election: crate::Election| async move {
@@ -67,16 +80,51 @@ impl Election {
     /// # Errors
     /// As for [`campaign`](Election::campaign), and [`ErrorKind::Unavailable`] when the store cannot be
     /// reached.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let election = locks.election("scheduler");
+    /// let leadership = election.try_campaign("a")?;
+    /// assert!(leadership.is_some() && election.try_campaign("b")?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn try_campaign(&self, data: &str) -> Result<Option<Leadership>, Error> {
         let data = data.to_owned();
         let won = self.ask(|election| async move { election.try_campaign(&data).await })?;
         Ok(won.map(|won| Leadership::new(&self.driver, won)))
     }
 
+    /// Stands for election as [`campaign`](Election::campaign) does, and tells meanwhile how many would
+    /// lead before, and who leads.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let queued = locks.election("scheduler").campaign_queued("http://10.0.0.7:8080");
+    /// queued.guard()?.resign()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn campaign_queued(&self, data: &str) -> Queued<Leadership> {
+        let driver = self.driver.clone();
+        let queued = self.inner.campaign_queued(data);
+        Queued::new(&self.driver, queued.map(move |inner| Leadership::new(&driver, inner)))
+    }
+
     /// Who leads; `None` when nobody does.
     ///
     /// # Errors
     /// As for [`sneck::Election::leader`](crate::Election::leader).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let election = locks.election("scheduler");
+    /// assert!(election.leader()?.is_none());
+    /// let _leadership = election.campaign("http://10.0.0.7:8080")?;
+    /// assert_eq!(election.leader()?.expect("somebody leads").data, "http://10.0.0.7:8080");
+    /// # Ok(()) }
+    /// ```
     pub fn leader(&self) -> Result<Option<Leader>, Error> {
         self.ask(|election| async move { election.leader().await })
     }
@@ -85,6 +133,16 @@ impl Election {
     ///
     /// # Errors
     /// As for [`sneck::Election::candidates`](crate::Election::candidates).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let election = locks.election("scheduler");
+    /// let _leadership = election.campaign("a")?;
+    /// let in_line: Vec<String> = election.candidates()?.into_iter().map(|one| one.data).collect();
+    /// assert_eq!(in_line, ["a"]);
+    /// # Ok(()) }
+    /// ```
     pub fn candidates(&self) -> Result<Vec<Leader>, Error> {
         self.ask(|election| async move { election.candidates().await })
     }
@@ -131,6 +189,17 @@ impl Leadership {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it is not certainly held any more, with the reason.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let leadership = locks.election("scheduler").campaign("a")?;
+    /// for job in ["backup", "report"] {
+    ///     leadership.check()?;
+    ///     println!("ordering {job} with token {}", leadership.token());
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.inner.check()
     }
@@ -160,6 +229,15 @@ impl Leadership {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it was lost before the work began, or by the time it was done.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let leadership = locks.election("scheduler").campaign("a")?;
+    /// let orders = leadership.protect(|_| 3)?;
+    /// assert_eq!(orders, 3);
+    /// # Ok(()) }
+    /// ```
     pub fn protect<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Error> {
         self.check()?;
         let done = work(self);

@@ -117,6 +117,18 @@ impl Guard {
 
     /// Waits until somebody asks the holder to let go, for at most `timeout`; `false` when nobody had by
     /// then.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let guard = locks.mutex("cache").lock()?;
+    /// assert!(!guard.wait_revocation_requested(Duration::from_millis(5)));
+    /// locks.request_revocation("cache")?;
+    /// assert!(guard.wait_revocation_requested(Duration::from_secs(60)));
+    /// # Ok(()) }
+    /// ```
     pub fn wait_revocation_requested(&self, timeout: Duration) -> bool {
         let requested = self.inner.revocation_requested();
         let driver = self.alarm.driver();
@@ -147,6 +159,16 @@ impl Guard {
     ///
     /// # Errors
     /// As for [`sneck::Guard::downgrade`](crate::Guard::downgrade); the lock is released then.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let writer = locks.rw_lock("catalogue").write()?.into_guard();
+    /// let reader = writer.downgrade()?;
+    /// assert!(locks.rw_lock("catalogue").try_read()?.is_some());
+    /// # reader.unlock()?;
+    /// # Ok(()) }
+    /// ```
     pub fn downgrade(self) -> Result<Self, Error> {
         let Guard { inner, alarm } = self;
         let inner = alarm.driver().drive(inner.downgrade())?;

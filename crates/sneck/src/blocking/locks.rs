@@ -170,6 +170,14 @@ impl Locks {
     ///
     /// # Errors
     /// As for [`sneck::Locks::durable_names`](crate::Locks::durable_names).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _hold = locks.durable("db/migration", "deployer-7").take()?;
+    /// assert_eq!(locks.durable_names()?[0].as_str(), "db/migration");
+    /// # Ok(()) }
+    /// ```
     pub fn durable_names(&self) -> Result<Vec<Name>, Error> {
         self.ask(|locks| async move { locks.durable_names().await })
     }
@@ -178,6 +186,15 @@ impl Locks {
     ///
     /// # Errors
     /// As for [`sneck::Locks::line`](crate::Locks::line).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let _guard = locks.mutex("cache").with_note("nightly").lock()?;
+    /// let line = locks.line("cache")?;
+    /// assert_eq!(line[0].caller.as_ref().expect("one of us").note, "nightly");
+    /// # Ok(()) }
+    /// ```
     pub fn line(&self, name: impl AsRef<str>) -> Result<Vec<Contender>, Error> {
         let name = name.as_ref().to_owned();
         self.ask(|locks| async move { locks.line(name).await })

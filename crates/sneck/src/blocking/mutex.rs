@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::driver::Driver;
 use super::guard::Guard;
+use super::queued::Queued;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
 use sneck_core::{Contender, Error, Progress};
@@ -95,17 +96,45 @@ impl Mutex {
     /// let _guard = locks.mutex("cache").lock()?;
     /// let error = locks.mutex("cache").lock_timeout(Duration::from_millis(5)).unwrap_err();
     /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
-    /// assert!(error.holder().is_some());
+    /// println!("{error}"); // and who holds it, since when
     /// # Ok(()) }
     /// ```
     pub fn lock_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         self.guard(self.0.wait(move |mutex| async move { mutex.lock_timeout(timeout).await }))
     }
 
+    /// Waits as [`lock`](Mutex::lock) does, and tells the place in line and who holds the lock meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let mut queued = locks.mutex("cache").lock_queued();
+    /// for waiting in &mut queued {
+    ///     println!("{:?} ahead", waiting.ahead);
+    /// }
+    /// queued.guard()?.unlock()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn lock_queued(&self) -> Queued<Guard> {
+        let driver = self.0.driver().clone();
+        let queued = self.0.kind().lock_queued();
+        Queued::new(self.0.driver(), queued.map(move |inner| Guard::new(&driver, inner)))
+    }
+
     /// The line for this lock, its holder first; empty when nobody holds it.
     ///
     /// # Errors
     /// As for [`sneck::Mutex::line`](crate::Mutex::line).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let mutex = locks.mutex("cache");
+    /// let guard = mutex.lock()?;
+    /// let line = mutex.line()?;
+    /// assert!(line[0].held && line[0].token == Some(guard.token()));
+    /// # Ok(()) }
+    /// ```
     pub fn line(&self) -> Result<Vec<Contender>, Error> {
         self.0.wait(|mutex| async move { mutex.line().await })
     }

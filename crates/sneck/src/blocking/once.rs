@@ -115,6 +115,17 @@ impl Once {
     ///
     /// # Errors
     /// As for [`start`](Once::start).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let report = locks.once("report", Duration::from_secs(3600));
+    /// report.forget()?;
+    /// assert!(report.last()?.is_none(), "it is due");
+    /// # Ok(()) }
+    /// ```
     pub fn forget(&self) -> Result<(), Error> {
         self.ask(|once| async move { once.forget().await })
     }
@@ -179,6 +190,20 @@ impl Run {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] when it was lost before the work began, or by the time it was done.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// use sneck::{End, blocking::Start};
+    /// if let Start::Run(run) = locks.once("report", Duration::from_secs(3600)).start()? {
+    ///     let pages = run.protect(|_| 3)?;
+    ///     println!("{pages} pages");
+    ///     run.end(End::Done)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn protect<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, Error> {
         self.check()?;
         let done = work(self);

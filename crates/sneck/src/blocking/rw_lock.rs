@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::driver::Driver;
 use super::guard::Guard;
+use super::queued::Queued;
 use crate::rw_lock::no_upgrade;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
@@ -60,6 +61,15 @@ impl RwLock {
     ///
     /// # Errors
     /// As for [`read`](RwLock::read), and [`ErrorKind::Unavailable`] when the store cannot be reached.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _writer = catalogue.write()?;
+    /// assert!(catalogue.try_read()?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn try_read(&self) -> Result<Option<ReadGuard>, Error> {
         let guard = self.0.wait(|lock| async move { lock.try_read().await })?;
         Ok(guard.map(|guard| ReadGuard(self.guard(guard.into_guard()))))
@@ -69,9 +79,37 @@ impl RwLock {
     ///
     /// # Errors
     /// As for `read`, and [`ErrorKind::Timeout`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _writer = catalogue.write()?;
+    /// let error = catalogue.read_timeout(Duration::from_millis(5)).unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub fn read_timeout(&self, timeout: Duration) -> Result<ReadGuard, Error> {
         let guard = self.0.wait(move |lock| async move { lock.read_timeout(timeout).await })?;
         Ok(ReadGuard(self.guard(guard.into_guard())))
+    }
+
+    /// Waits as [`read`](RwLock::read) does, and tells the place in line and who is in the way meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// locks.rw_lock("catalogue").read_queued().guard()?.unlock()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn read_queued(&self) -> Queued<ReadGuard> {
+        let driver = self.0.driver().clone();
+        let queued = self.0.kind().read_queued();
+        let make =
+            move |inner: crate::ReadGuard| ReadGuard(Guard::new(&driver, inner.into_guard()));
+        Queued::new(self.0.driver(), queued.map(make))
     }
 
     /// Waits until nobody else holds the lock, for ever if need be. A thread that holds a [`ReadGuard`]
@@ -97,15 +135,52 @@ impl RwLock {
     ///
     /// # Errors
     /// As for [`read_timeout`](RwLock::read_timeout).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _reader = catalogue.read()?;
+    /// let error = catalogue.write_timeout(Duration::from_millis(5)).unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub fn write_timeout(&self, timeout: Duration) -> Result<WriteGuard, Error> {
         let guard = self.0.wait(move |lock| async move { lock.write_timeout(timeout).await })?;
         Ok(WriteGuard(self.guard(guard.into_guard())))
+    }
+
+    /// Waits as [`write`](RwLock::write) does, and tells the place in line and who is in the way meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// locks.rw_lock("catalogue").write_queued().guard()?.unlock()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn write_queued(&self) -> Queued<WriteGuard> {
+        let driver = self.0.driver().clone();
+        let queued = self.0.kind().write_queued();
+        let make =
+            move |inner: crate::WriteGuard| WriteGuard(Guard::new(&driver, inner.into_guard()));
+        Queued::new(self.0.driver(), queued.map(make))
     }
 
     /// The line for this lock, its holders first; empty when nobody holds it.
     ///
     /// # Errors
     /// As for [`sneck::RwLock::line`](crate::RwLock::line).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let catalogue = locks.rw_lock("catalogue");
+    /// let _readers = (catalogue.read()?, catalogue.read()?);
+    /// assert!(catalogue.line()?.iter().all(|reader| reader.held));
+    /// # Ok(()) }
+    /// ```
     pub fn line(&self) -> Result<Vec<Contender>, Error> {
         self.0.wait(|lock| async move { lock.line().await })
     }

@@ -3,6 +3,7 @@
 use super::ask::Ask;
 use super::driver::Driver;
 use super::guard::Guard;
+use super::queued::Queued;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
 use sneck_core::{Contender, Error, Progress};
@@ -73,6 +74,15 @@ impl Semaphore {
     ///
     /// # Errors
     /// As for [`try_acquire`](Semaphore::try_acquire).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// let two = importers.try_acquire_many(2)?;
+    /// assert!(two.is_some() && importers.try_acquire_many(2)?.is_none());
+    /// # Ok(()) }
+    /// ```
     pub fn try_acquire_many(&self, permits: u32) -> Result<Option<Guard>, Error> {
         let ask =
             move |these: crate::Semaphore| async move { these.try_acquire_many(permits).await };
@@ -83,6 +93,18 @@ impl Semaphore {
     ///
     /// # Errors
     /// As for [`acquire_many`](Semaphore::acquire_many), and [`ErrorKind::Timeout`].
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let importers = locks.semaphore("importers", 1);
+    /// let _one = importers.acquire()?;
+    /// let error = importers.acquire_timeout(Duration::from_millis(5)).unwrap_err();
+    /// assert_eq!(error.kind(), sneck::ErrorKind::Timeout);
+    /// # Ok(()) }
+    /// ```
     pub fn acquire_timeout(&self, timeout: Duration) -> Result<Guard, Error> {
         self.acquire_many_timeout(1, timeout)
     }
@@ -91,6 +113,17 @@ impl Semaphore {
     ///
     /// # Errors
     /// As for [`acquire_timeout`](Semaphore::acquire_timeout).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// use std::time::Duration;
+    ///
+    /// let importers = locks.semaphore("importers", 3);
+    /// let two = importers.acquire_many_timeout(2, Duration::from_secs(60))?;
+    /// # two.unlock()?;
+    /// # Ok(()) }
+    /// ```
     pub fn acquire_many_timeout(&self, permits: u32, timeout: Duration) -> Result<Guard, Error> {
         let ask = move |these: crate::Semaphore| async move {
             these.acquire_many_timeout(permits, timeout).await
@@ -98,10 +131,36 @@ impl Semaphore {
         Ok(self.guard(self.0.wait(ask)?))
     }
 
+    /// Waits for so many permits as [`acquire_many`](Semaphore::acquire_many) does, and tells the place in
+    /// line and a holder meanwhile.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let two = locks.semaphore("importers", 3).acquire_many_queued(2).guard()?;
+    /// # two.unlock()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn acquire_many_queued(&self, permits: u32) -> Queued<Guard> {
+        let driver = self.0.driver().clone();
+        let queued = self.0.kind().acquire_many_queued(permits);
+        Queued::new(self.0.driver(), queued.map(move |inner| Guard::new(&driver, inner)))
+    }
+
     /// How many permits there are in the store; `None` before the first use.
     ///
     /// # Errors
     /// As for [`sneck::Semaphore::permits`](crate::Semaphore::permits).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// assert_eq!(importers.permits()?, None, "nobody has used it yet");
+    /// let _one = importers.acquire()?;
+    /// assert_eq!(importers.permits()?, Some(3));
+    /// # Ok(()) }
+    /// ```
     pub fn permits(&self) -> Result<Option<u32>, Error> {
         self.0.wait(|these| async move { these.permits().await })
     }
@@ -119,6 +178,15 @@ impl Semaphore {
     ///
     /// # Errors
     /// As for [`sneck::Semaphore::line`](crate::Semaphore::line).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let importers = locks.semaphore("importers", 3);
+    /// let _two = importers.acquire_many(2)?;
+    /// println!("{:?}", importers.line()?[0].mode);
+    /// # Ok(()) }
+    /// ```
     pub fn line(&self) -> Result<Vec<Contender>, Error> {
         self.0.wait(|these| async move { these.line().await })
     }

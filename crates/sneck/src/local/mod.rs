@@ -69,6 +69,14 @@ impl Local {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for a path too long for a socket.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sneck::local::Local;
+    /// let local = Local::at("/tmp/locks")?;
+    /// assert_eq!(local.url(), "local:/tmp/locks");
+    /// # Ok(()) }
+    /// ```
     pub fn at(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let options = ZooKeeperUrl::of_options("")?;
         Ok(Local { folder: Folder::at(folder.as_ref())?, options, program: None })
@@ -112,11 +120,30 @@ impl Local {
     /// # Errors
     /// [`ErrorKind::Denied`] when it is not ours alone, or when we may not make it;
     /// [`ErrorKind::Unavailable`] when it cannot be made.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sneck::local::Local;
+    /// let place = std::env::temp_dir().join(format!("sneck-prepare-{}", std::process::id()));
+    /// let local = Local::at(&place)?;
+    /// local.prepare()?;
+    /// assert!(place.is_dir());
+    /// # std::fs::remove_dir_all(place)?;
+    /// # Ok(()) }
+    /// ```
     pub fn prepare(&self) -> Result<(), Error> {
         self.folder.prepare().map_err(|trouble| trouble.error(&self.label()))
     }
 
     /// How to reach the server, for use with a [`Session`](sneck_zookeeper::Session) of one's own.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sneck::local::Local;
+    /// let options = Local::parse("local:/tmp/locks?timeout=6s")?.options();
+    /// assert_eq!(options.session.timeout.as_secs(), 6);
+    /// # Ok(()) }
+    /// ```
     pub fn options(&self) -> ZooKeeperUrl {
         let mut options = self.options.clone();
         options.session.connector = Arc::new(Way::new(self));
@@ -136,6 +163,16 @@ impl Local {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    ///
+    /// ```no_run
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// use sneck::{Locks, local::Local};
+    /// use std::sync::Arc;
+    /// let local = Local::parse("local:")?.with_program("/opt/sneck/bin/sneck");
+    /// let locks = Locks::on(Arc::new(local.connect().await?));
+    /// # drop(locks);
+    /// # Ok(()) }
+    /// ```
     pub async fn connect(self) -> Result<ZooKeeper, Error> {
         let ZooKeeperUrl { session, lock, .. } = self.options();
         // Asked directly first: of what goes wrong here a session would keep the words alone.
