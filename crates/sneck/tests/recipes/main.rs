@@ -4,11 +4,15 @@
 mod durable;
 mod election;
 mod once;
+mod queued;
 mod refresh;
+mod refused;
 
 use sneck::{Limits, Locks, Memory};
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Version, shared};
+use sneck_zookeeper::wire::ErrorCode;
+use sneck_zookeeper::{Session, ZooKeeperUrl};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +38,38 @@ impl Store {
         Ok(Store::Url(format!(
             "zk://{servers}/recipes-{run}/{case}?timeout=20s&connect-timeout=60s"
         )))
+    }
+
+    /// A new client that speaks another dialect, where there is more than one.
+    async fn speaking(&self, dialect: &str) -> Option<Locks> {
+        match self {
+            Store::Memory(_) => None,
+            Store::Url(url) => {
+                let spoken = Store::Url(format!("{url}&dialect={dialect}"));
+                Some(spoken.client().await)
+            }
+        }
+    }
+
+    /// Every node below the root, and the root itself; of a store in memory nothing.
+    async fn nodes(&self) -> Vec<String> {
+        let Store::Url(url) = self else { return Vec::new() };
+        let mut options = ZooKeeperUrl::parse(url).unwrap().session;
+        let root = std::mem::take(&mut options.chroot);
+        let session = within("a session", Session::connect(options)).await.unwrap();
+        let (mut nodes, mut todo) = (Vec::new(), vec![root]);
+        while let Some(path) = todo.pop() {
+            match session.get_children(&path).await {
+                Ok(children) => {
+                    todo.extend(children.iter().map(|child| format!("{path}/{child}")));
+                    nodes.push(path);
+                }
+                Err(error) => assert_eq!(error.code(), Some(ErrorCode::NO_NODE), "{error}"),
+            }
+        }
+        within("the end", session.close()).await;
+        nodes.sort();
+        nodes
     }
 
     /// A new client, which relies on being told of every change.
@@ -108,7 +144,18 @@ on_each_store! {
     once::a_run_that_died_uses_up_its_interval_or_is_retried,
     once::runs_never_overlap,
     once::an_interval_of_zero_is_refused_before_anything_is_written,
+    queued::the_place_and_the_holder_are_told_as_they_change,
+    queued::one_that_is_dropped_leaves_the_line,
+    queued::every_kind_of_lock_tells_it,
+    queued::what_can_never_be_had_is_told_at_the_end,
     refresh::one_computes_and_the_others_read,
     refresh::a_failed_computation_lets_the_next_try,
     refresh::a_computation_whose_lock_is_lost_is_dropped_and_one_other_takes_over,
+    refused::zero_permits,
+    refused::more_permits_than_there_are,
+    refused::one_lock_twice,
+    refused::another_number_of_permits,
+    refused::an_interval_of_zero,
+    refused::data_that_the_store_does_not_take,
+    refused::a_name_that_another_dialect_owns,
 }
