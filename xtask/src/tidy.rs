@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod arrows;
+mod examples;
 mod interop;
 mod sources;
 
@@ -17,7 +18,13 @@ pub(crate) fn run() -> bool {
 }
 
 fn offences() -> Vec<String> {
-    let checks = [sources::check(), arrows::check(), acceptance::check(), interop::check()];
+    let checks = [
+        sources::check(),
+        arrows::check(),
+        acceptance::check(),
+        interop::check(),
+        examples::check(),
+    ];
     let told = |check: Result<Vec<String>, String>| check.unwrap_or_else(|error| vec![error]);
     checks.into_iter().flat_map(told).collect()
 }
