@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what a lock costs, and how sneck's own server compares with Apache's, in a
-//! release build of the crate that measures it.
+//! `cargo xtask bench`: what a lock costs, and how it compares with those of other libraries, and
+//! sneck's own server with Apache's, in a release build of the crate that measures it.
 
 use std::process::Command;
 
@@ -19,6 +19,9 @@ pub(crate) struct Arguments {
     /// Only a part of the server's figures, such as pairs; can be given more than once.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
+    /// Only beside these libraries, such as curator,kazoo.
+    #[arg(long, value_name = "LIBRARY", value_delimiter = ',')]
+    peers: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,13 +30,19 @@ enum Subject {
     Locks,
     /// Sneck's own server, beside Apache's.
     Server,
+    /// A lock on either server, beside those of other libraries.
+    Peers,
 }
 
 /// Builds and runs it; the table goes to standard output, every round to `target/bench`.
 pub(crate) fn run(arguments: &Arguments) -> bool {
     let target = root().join("target");
     let mut bench = cargo();
-    bench.args(["run", "--quiet", "--release", "--package", "sneck-bench", "--"]);
+    bench.args(["run", "--quiet", "--release", "--package", "sneck-bench"]);
+    if arguments.subject == Subject::Peers {
+        bench.args(["--features", "peers"]);
+    }
+    bench.arg("--");
     bench.arg("--out").arg(target.join("bench"));
     if arguments.quick {
         bench.arg("--quick");
@@ -41,16 +50,19 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     for part in &arguments.only {
         bench.args(["--only", part]);
     }
-    match arguments.subject {
-        Subject::Locks => done(bench.arg("locks")),
-        Subject::Server => {
-            // Its server is measured as users have it: the binary, as a process of its own.
-            let mut binary = cargo();
-            binary.args(["build", "--quiet", "--release", "--package", "sneck-cli"]);
-            bench.arg("server").arg("--sneck").arg(target.join("release/sneck"));
-            done(&mut binary) && done(&mut bench)
-        }
+    for peer in &arguments.peers {
+        bench.args(["--peers", peer]);
     }
+    let subject = match arguments.subject {
+        Subject::Locks => return done(bench.arg("locks")),
+        Subject::Server => "server",
+        Subject::Peers => "peers",
+    };
+    // The server is measured as users have it: the binary, as a process of its own.
+    let mut binary = cargo();
+    binary.args(["build", "--quiet", "--release", "--package", "sneck-cli"]);
+    bench.arg(subject).arg("--sneck").arg(target.join("release/sneck"));
+    done(&mut binary) && done(&mut bench)
 }
 
 fn done(command: &mut Command) -> bool {

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use crate::client::{Client, Kind};
 use crate::figure::{Figure, median};
-use crate::raw::Raw;
-use crate::scene::{Scene, Size, pair, processor_time, recipe};
+use crate::raw::{self, Raw};
+use crate::scene::{RAW_DIR, Scene, Size, pair, processor_time, recipe};
 
 const PAIR: &str = "socket: create, delete";
 const RECIPE: &str = "socket: create+list, delete";
+const UNAWAITED: &str = "socket: the same, delete not awaited";
 
 /// What a round found.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +38,14 @@ pub(crate) fn measure(scene: &mut Scene, size: Size) -> io::Result<Vec<Figure>> 
     let data = scene.data();
     let (mut pairs, mut recipes) = (Vec::new(), Vec::new());
     let (mut two_workers, mut one_thread) = (Vec::new(), Vec::new());
+    let mut unawaited = Vec::new();
     for _ in 0..size.rounds {
         pairs.push(raw(&mut scene.raw[0], size.locks, |raw| pair(raw, &data))?);
         two_workers.push(lock(&scene.ours[0], size.locks)?);
         recipes.push(raw(&mut scene.raw[0], size.locks, |raw| recipe(raw, &data))?);
         one_thread.push(lock(&scene.one_thread, size.locks)?);
+        let ours = lock_and_drop(&scene.ours[0], size.locks)?;
+        unawaited.push((ours, raw_unawaited(&mut scene.raw[0], &data, size.locks)?));
     }
     let mut figures = Vec::new();
     for (kind, ours) in [(Kind::TwoWorkers, &two_workers), (Kind::OneThread, &one_thread)] {
@@ -56,6 +60,14 @@ pub(crate) fn measure(scene: &mut Scene, size: Size) -> io::Result<Vec<Figure>> 
         let what = "client's processor time of lock + unlock";
         figures.push(figure(scene, what, (kind, ours), theirs, |r| r.processor_us));
     }
+    figures.push(Figure {
+        what: "lock + drop, mean",
+        unit: "us",
+        scene: scene.name(),
+        ours: Kind::TwoWorkers.name(),
+        theirs: UNAWAITED,
+        rounds: unawaited,
+    });
     Ok(figures)
 }
 
@@ -101,4 +113,37 @@ fn lock(client: &Client, times: usize) -> io::Result<Round> {
     })?;
     let used = (processor_time() - used).as_secs_f64() * 1e6;
     Ok(Round { time_us: median(took), processor_us: used / times as f64 })
+}
+
+/// The answer to a release is read with those of the next place. In microseconds for each, the last
+/// answer included.
+fn raw_unawaited(raw: &mut Raw, data: &str, times: usize) -> io::Result<f64> {
+    let began = Instant::now();
+    for at in 0..times {
+        raw.put(&raw::place(RAW_DIR, data));
+        raw.put(&raw::list(RAW_DIR));
+        raw.flush()?;
+        if at > 0 {
+            raw.frame()?.reply()?;
+        }
+        let path = raw.frame()?.reply()?.created()?;
+        raw.frame()?.reply()?;
+        raw.put(&raw::delete(path));
+        raw.flush()?;
+    }
+    raw.frame()?.reply()?;
+    Ok(began.elapsed().as_secs_f64() * 1e6 / times as f64)
+}
+
+/// The same with guards that are dropped. Each takes its place behind the one that is being given up.
+fn lock_and_drop(client: &Client, times: usize) -> io::Result<f64> {
+    let mutex = client.locks.mutex("latency");
+    client.run(async move {
+        let began = Instant::now();
+        for _ in 1..times {
+            drop(mutex.lock().await?);
+        }
+        mutex.lock().await?.unlock().await?;
+        Ok(began.elapsed().as_secs_f64() * 1e6 / times as f64)
+    })
 }

@@ -1,9 +1,10 @@
 //! What a lock of sneck costs, beside a bare socket that does the same on the same server.
 //!
-//! Run as `cargo xtask bench [--quick]`, and as `cargo xtask bench server` for the figures of sneck's
-//! own server beside Apache's. Absolute times say more about the machine than about sneck, so
-//! every figure is a ratio: both sides take turns in short rounds of one run, and the ratio is the
-//! median of the rounds' ratios. Where the rounds disagree too much, the run says so instead of a ratio.
+//! Run as `cargo xtask bench [--quick]`, as `cargo xtask bench peers` for locks of other libraries, and as
+//! `cargo xtask bench server` for the figures of sneck's own server beside Apache's. Absolute times say
+//! more about the machine than about sneck, so every figure is a ratio: both sides take turns in short
+//! rounds of one run, and the ratio is the median of the rounds' ratios. Where the rounds disagree too
+//! much, the run says so instead of a ratio.
 
 mod client;
 mod figure;
@@ -11,6 +12,8 @@ mod hand_off;
 mod latency;
 mod machine;
 mod many;
+#[cfg(feature = "peers")]
+mod peers;
 mod raw;
 mod reading;
 mod report;
@@ -48,6 +51,10 @@ struct Arguments {
     /// Only this of the server's figures; can be given more than once.
     #[arg(long = "only", value_name = "PART", value_enum)]
     parts: Vec<server::Part>,
+    /// Only beside these libraries; by default beside all.
+    #[cfg(feature = "peers")]
+    #[arg(long, value_name = "LIBRARY", value_enum, value_delimiter = ',')]
+    peers: Vec<peers::Peer>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +63,9 @@ enum Subject {
     Locks,
     /// Sneck's own server, beside Apache's.
     Server,
+    /// A lock on either server, beside those of other libraries.
+    #[cfg(feature = "peers")]
+    Peers,
 }
 
 fn main() -> ExitCode {
@@ -75,6 +85,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (name, configuration) = match arguments.subject {
         Subject::Locks => ("zookeeper", scene::CONFIGURATION),
         Subject::Server => ("server", server::CONFIGURATION),
+        #[cfg(feature = "peers")]
+        Subject::Peers => ("peers", peers::CONFIGURATION),
     };
     let machine = machine::describe(version);
     let mut report = report::Report::new(name, configuration, arguments.quick, machine);
@@ -82,16 +94,18 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Subject::Locks => locks(arguments.quick, version, &mut report)?,
         Subject::Server => {
             let size = if arguments.quick { server::Size::QUICK } else { server::Size::FULL };
-            let parts = match &arguments.parts[..] {
-                [] => server::Part::value_variants(),
-                some => some,
-            };
-            for part in parts {
+            for part in all_unless(&arguments.parts) {
                 server::measure(&arguments.sneck, version, size, *part, &mut report)?;
                 // What was measured is not lost with what fails after it.
                 report.finish(began.elapsed(), machine::load());
                 report.write(&arguments.out)?;
             }
+        }
+        #[cfg(feature = "peers")]
+        Subject::Peers => {
+            let size = if arguments.quick { peers::Size::QUICK } else { peers::Size::FULL };
+            let peers = all_unless(&arguments.peers);
+            peers::measure(&arguments.sneck, version, peers, size, &mut report)?;
         }
     }
     report.finish(began.elapsed(), machine::load());
@@ -99,6 +113,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     answer(report.table());
     say(format_args!("written to {}", file.display()));
     Ok(())
+}
+
+/// Those that were named, or all if none was.
+fn all_unless<T: ValueEnum>(named: &[T]) -> &[T] {
+    if named.is_empty() { T::value_variants() } else { named }
 }
 
 fn locks(

@@ -3,7 +3,7 @@
 Arguments: hosts, session timeout in seconds, the identifier that others in line can read.
 
 It understands the language of `peer.rs`: `lock`, `read`, `write`, `permits`, `lead`, `try-` of the first four,
-`release`, `queue`, `count` and `exit`. `contenders PATH` and `holders PATH PERMITS` are answered with the
+`release`, `queue`, `count`, `cycle`, `many` and `exit`. `contenders PATH` and `holders PATH PERMITS` are answered with the
 identifiers of those in a lock's line and of those who have a semaphore's permits.
 
 A lock also heeds contenders of other makes if their names are told beforehand: `heed PATH PATTERN...`
@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 from kazoo.client import KazooClient
 from kazoo.retry import KazooRetry
@@ -100,6 +101,10 @@ class Line:
             return "free", self.path
         if verb == "count":
             return self.count(*words)
+        if verb == "cycle":
+            return self.cycle(*words)
+        if verb == "many":
+            return self.many(*words)
         recipe = verb.removeprefix("try-")
         contender = self.contender(recipe, *words)
         if not contender.acquire(blocking=verb == recipe):
@@ -129,6 +134,31 @@ class Line:
                 with open(path, "w", encoding="ascii") as file:
                     file.write(str(number + 1))
         return "counted", self.path, times
+
+
+    def cycle(self, times):
+        took = []
+        lock = self.contender("lock")
+        for _ in range(int(times)):
+            began = time.monotonic_ns()
+            with lock:
+                pass
+            took.append(time.monotonic_ns() - began)
+        return "cycled", self.path, sorted(took)[len(took) // 2]
+
+    def many(self, tasks, times):
+        def work(lock):
+            for _ in range(int(times)):
+                with lock:
+                    pass
+
+        locks = [self.client.Lock(f"{self.path}/{task}", self.identifier) for task in range(int(tasks))]
+        threads = [threading.Thread(target=work, args=(lock,), daemon=True) for lock in locks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return "many", self.path
 
 
 def look(client, verb, path, words):

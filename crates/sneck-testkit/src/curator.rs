@@ -31,20 +31,39 @@ pub fn prepare() -> Result<(), StartError> {
 ///
 /// As [`prepare`], and [`StartError::Failed`] when it gets no session.
 pub async fn start(connect_string: &str, session_timeout: Duration) -> Result<Peer, StartError> {
+    // It lives for a test, and starts many times.
+    start_with(&["-XX:TieredStopAtLevel=1", "-Xmx96m"], connect_string, session_timeout).await
+}
+
+/// The same with the compiler and the memory that a program of long life has, to be measured.
+///
+/// # Errors
+///
+/// As [`start`].
+pub async fn start_optimised(
+    connect_string: &str,
+    session_timeout: Duration,
+) -> Result<Peer, StartError> {
+    start_with(&["-Xmx512m"], connect_string, session_timeout).await
+}
+
+async fn start_with(
+    options: &[&str],
+    connect_string: &str,
+    session_timeout: Duration,
+) -> Result<Peer, StartError> {
     let class_path = tokio::task::spawn_blocking(class_path).await;
     let class_path = class_path.expect("compiling does not panic")?;
     let timeout_ms = session_timeout.as_millis().to_string();
-    let args: [OsString; 9] = [
-        "-XX:TieredStopAtLevel=1".into(),
-        "-XX:+UseSerialGC".into(),
-        "-XX:-UsePerfData".into(),
-        "-Xmx96m".into(),
+    let options = ["-XX:+UseSerialGC", "-XX:-UsePerfData"].iter().chain(options);
+    let mut args: Vec<OsString> = options.map(OsString::from).collect();
+    args.extend([
         "-cp".into(),
         class_path,
         "sneck.testkit.CuratorPeer".into(),
         connect_string.into(),
         timeout_ms.into(),
-    ];
+    ]);
     Peer::start("Curator", "java".into(), args).await
 }
 
@@ -65,6 +84,12 @@ impl Peer {
     pub async fn revoke(&mut self, path: &str, node: &str) {
         self.0.say(&format!("revoke {path} {node}"));
         self.0.expect(&format!("revoked {path}")).await;
+    }
+
+    /// Lets so many sessions of its own lock and unlock one lock so many times each.
+    pub async fn contend(&mut self, path: &str, sessions: usize, times: usize) {
+        self.0.say(&format!("contend {path} {sessions} {times}"));
+        self.0.expect(&format!("contend {path}")).await;
     }
 
     /// Who leads, in the words of a `LeaderLatch` of this peer's; nothing when nobody does.

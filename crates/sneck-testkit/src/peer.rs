@@ -11,6 +11,8 @@
 //! | `release PATH` | `free PATH`: what was taken first of all that is held there |
 //! | `queue PATH` | `queue PATH NODE...`, by the numbers of the nodes |
 //! | `count PATH FILE N` | `counted PATH N`, after N times of locking, adding one to the number in the file, and unlocking |
+//! | `cycle PATH N` | `cycled PATH NANOSECONDS`, after N times of locking and unlocking: the median of them |
+//! | `many PATH TASKS N` | `many PATH`, after N times of each of so many tasks, with a lock of its own below the path |
 //! | `exit` | `bye`: the session is closed |
 //!
 //! What fails is answered `error PATH REASON`; a session that is there is told as `state CONNECTED`. What
@@ -21,6 +23,7 @@ mod process;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -136,6 +139,25 @@ impl Peer {
     /// Returns when the counting is done.
     pub async fn counted(&mut self, path: &str) {
         self.0.expect(&format!("counted {path}")).await;
+    }
+
+    /// Begins to lock and unlock so many times. go-zookeeper's peer does not do that.
+    pub fn begin_cycle(&mut self, path: &str, times: usize) {
+        self.0.say(&format!("cycle {path} {times}"));
+    }
+
+    /// Returns when that is done, with the median of the times that a lock and its release took.
+    pub async fn cycled(&mut self, path: &str) -> Duration {
+        let words = self.0.words(&format!("cycled {path}")).await;
+        let nanoseconds = words.first().and_then(|word| word.parse().ok());
+        Duration::from_nanos(nanoseconds.expect("a number"))
+    }
+
+    /// Lets so many tasks lock and unlock so many times each, all on the peer's session and each with a
+    /// lock of its own below the path. go-zookeeper's peer does not do that.
+    pub async fn many(&mut self, path: &str, tasks: usize, times: usize) {
+        self.0.say(&format!("many {path} {tasks} {times}"));
+        self.0.expect(&format!("many {path}")).await;
     }
 
     /// Closes the session, and with it gives up every lock.

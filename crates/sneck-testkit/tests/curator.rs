@@ -1,11 +1,11 @@
-//! The Java peer on a real server.
+//! Peers with other libraries on a real server.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::Duration;
 
 use sneck_testkit::peer::Recipe;
 use sneck_testkit::zookeeper::{self, Version};
-use sneck_testkit::{curator, or_skip};
+use sneck_testkit::{curator, kazoo, or_skip};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -43,6 +43,34 @@ async fn two_peers_stand_in_one_line() {
     third.counted(&other).await;
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "42");
     third.exit().await;
+}
+
+#[tokio::test]
+async fn those_who_are_measured_lock_as_often_as_they_are_told() {
+    let server = or_skip!(zookeeper::shared(Version::V3_9).await);
+    let (addr, session) = (server.connect_string(), Duration::from_secs(30));
+    let mut curator = or_skip!(curator::start_optimised(&addr, session).await);
+    let mut kazoo = or_skip!(kazoo::start(&addr, session, "measured").await);
+    let root = format!("/measured-{}", std::process::id());
+    for (name, peer) in [("curator", &mut curator), ("kazoo", &mut kazoo)] {
+        let path = format!("{root}-{name}");
+        peer.begin_cycle(&path, 3);
+        assert!(peer.cycled(&path).await > Duration::ZERO);
+        peer.many(&path, 2, 2).await;
+    }
+    curator.contend(&root, 3, 2).await;
+    // The number of the next place is that of the places before it.
+    let numbers = |queue: Vec<String>| -> Vec<u32> {
+        queue.iter().map(|node| node[node.len() - 10..].parse().unwrap()).collect()
+    };
+    for (path, before) in
+        [(root.clone(), 6), (format!("{root}-curator/1"), 2), (format!("{root}-kazoo/1"), 2)]
+    {
+        curator.acquire(Recipe::Lock, &path).await;
+        assert_eq!(numbers(curator.queue(&path).await), [before], "{path}");
+    }
+    curator.exit().await;
+    kazoo.exit().await;
 }
 
 fn server_file() -> tempfile::TempPath {

@@ -1,6 +1,6 @@
 //! The figures of sneck's own server beside Apache's, with the disk waited for, on the same machine.
 
-mod contestant;
+pub(crate) mod contestant;
 mod disk;
 mod history;
 mod memory;

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -19,7 +20,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.recipes.leader.LeaderLatch;
@@ -37,7 +40,8 @@ import org.apache.curator.retry.RetryForever;
  *
  * <p>Arguments: connect string, session timeout in ms. It understands the language of {@code peer.rs}: {@code lock},
  * {@code read}, {@code write}, {@code permits}, {@code lead}, {@code select}, {@code try-} of the first four,
- * {@code release}, {@code queue}, {@code count} and {@code exit}. {@code revocable PATH} locks, and {@code asked PATH} is
+ * {@code release}, {@code queue}, {@code count}, {@code cycle}, {@code many} and {@code exit}. {@code contend PATH SESSIONS N}
+ * is answered {@code contend PATH} when so many sessions have each locked N times. {@code revocable PATH} locks, and {@code asked PATH} is
  * said when somebody asks for the lock; {@code revoke PATH NODE} asks the holder: {@code revoked PATH}. {@code leader PATH}
  * is answered {@code leader PATH ID} with the id of whoever leads, in the eyes of a latch that does not take part.
  */
@@ -76,17 +80,27 @@ public final class CuratorPeer {
     /** Curator's mutex belongs to the thread that took it, so each path has one of its own. */
     private final Map<String, ExecutorService> threads = new HashMap<>();
 
-    private CuratorPeer(CuratorFramework client) {
+    /** Threads of those who are many at once. */
+    private final ExecutorService pool = Executors.newCachedThreadPool();
+
+    private final Supplier<CuratorFramework> factory;
+
+    /** Sessions that contend with each other, opened when they are first wanted. */
+    private final List<CuratorFramework> contenders = new ArrayList<>();
+
+    private CuratorPeer(CuratorFramework client, Supplier<CuratorFramework> factory) {
         this.client = client;
+        this.factory = factory;
     }
 
     public static void main(String[] arguments) throws IOException {
         int sessionTimeoutMs = Integer.parseInt(arguments[1]);
-        CuratorFramework client = CuratorFrameworkFactory.newClient(
+        Supplier<CuratorFramework> factory = () -> CuratorFrameworkFactory.newClient(
                 arguments[0], sessionTimeoutMs, CONNECTION_TIMEOUT_MS, new RetryForever(RETRY_MS));
+        CuratorFramework client = factory.get();
         client.getConnectionStateListenable().addListener((source, state) -> say("state " + state));
         client.start();
-        CuratorPeer peer = new CuratorPeer(client);
+        CuratorPeer peer = new CuratorPeer(client, factory);
         BufferedReader commands = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = commands.readLine(); line != null; line = commands.readLine()) {
             String[] words = line.split(" ");
@@ -134,6 +148,12 @@ public final class CuratorPeer {
                 return queue(mutex(path), path);
             case "count":
                 return count(mutex(path), path, Paths.get(words[2]), Integer.parseInt(words[3]));
+            case "cycle":
+                return cycle(mutex(path), path, Integer.parseInt(words[2]));
+            case "many":
+                return many(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+            case "contend":
+                return contend(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
             case "revocable":
                 mutex(path).makeRevocable(asked -> say("asked " + path));
                 return take(new String[] {"lock", path}, path);
@@ -304,6 +324,59 @@ public final class CuratorPeer {
             answer.add(node.substring(node.lastIndexOf('/') + 1));
         }
         return String.join(" ", answer);
+    }
+
+    private static String cycle(InterProcessMutex mutex, String path, int times) throws Exception {
+        long[] took = new long[times];
+        for (int i = 0; i < times; i++) {
+            long began = System.nanoTime();
+            mutex.acquire();
+            mutex.release();
+            took[i] = System.nanoTime() - began;
+        }
+        Arrays.sort(took);
+        return "cycled " + path + " " + took[times / 2];
+    }
+
+    private String many(String path, int tasks, int times) throws Exception {
+        List<InterProcessMutex> all = new ArrayList<>();
+        for (int task = 0; task < tasks; task++) {
+            all.add(mutex(path + "/" + task));
+        }
+        together(all, times);
+        return "many " + path;
+    }
+
+    private String contend(String path, int sessions, int times) throws Exception {
+        while (contenders.size() < sessions) {
+            CuratorFramework contender = factory.get();
+            contender.start();
+            contender.blockUntilConnected();
+            contenders.add(contender);
+        }
+        List<InterProcessMutex> all = new ArrayList<>();
+        for (CuratorFramework contender : contenders.subList(0, sessions)) {
+            all.add(new InterProcessMutex(contender, path));
+        }
+        together(all, times);
+        return "contend " + path;
+    }
+
+    /** Each on a thread of its own. */
+    private void together(List<InterProcessMutex> all, int times) throws Exception {
+        List<Future<Void>> begun = new ArrayList<>();
+        for (InterProcessMutex mutex : all) {
+            begun.add(pool.submit(() -> {
+                for (int i = 0; i < times; i++) {
+                    mutex.acquire();
+                    mutex.release();
+                }
+                return null;
+            }));
+        }
+        for (Future<Void> one : begun) {
+            one.get();
+        }
     }
 
     private static String count(InterProcessMutex mutex, String path, Path file, int times) throws Exception {
