@@ -155,26 +155,41 @@ pub async fn run_all(subject: Arc<dyn Subject>) {
     assert!(told.is_empty(), "{} cases failed:\n{}", told.len(), told.join("\n"));
 }
 
+/// Watches a lock for several terms of the store, which may be minutes: all others run meanwhile.
+const PATIENT: &str = "a_lock_is_held_for_as_long_as_its_holder_lives";
+
 /// Runs every case, and tells which failed.
-#[allow(clippy::print_stdout, reason = "shown by the test harness when a test fails")]
 pub async fn failures(subject: Arc<dyn Subject>) -> Vec<Failure> {
-    let mut failures = Vec::new();
     let only = std::env::var(ONLY).unwrap_or_default();
-    for name in CASES.iter().filter(|name| name.contains(&only)) {
-        let began = Instant::now();
-        let case = Case { name, subject: subject.clone() };
-        // In a task, so that a panic is one case's.
-        let task = tokio::spawn(async move { tokio::time::timeout(CASE_MAX, run(&case)).await });
-        let why = match task.await {
-            Ok(Ok(())) => None,
-            Ok(Err(_)) => Some("does not come to an end".to_owned()),
-            Err(panic) => Some(text(&*panic.into_panic())),
-        };
-        let how = why.as_deref().map_or("ok".to_owned(), |why| format!("FAILED: {why}"));
-        println!("contract: {name} ({} ms): {how}", began.elapsed().as_millis());
-        failures.extend(why.map(|why| Failure { case: name, why }));
-    }
-    failures
+    let cases = CASES.iter().filter(|name| name.contains(&only));
+    let (patient, others) = cases.partition(|name| **name == PATIENT);
+    let in_order = |names: Vec<&'static str>| async {
+        let mut failures = Vec::new();
+        for name in names {
+            failures.extend(failure(name, subject.clone()).await);
+        }
+        failures
+    };
+    let (others, patient) = tokio::join!(in_order(others), in_order(patient));
+    [others, patient].concat()
+}
+
+#[allow(clippy::print_stdout, reason = "shown by the test harness when a test fails")]
+async fn failure(name: &'static str, subject: Arc<dyn Subject>) -> Option<Failure> {
+    let began = Instant::now();
+    // In a task, so that a panic is one case's.
+    let task = tokio::spawn(async move {
+        let case = Case { name, subject };
+        tokio::time::timeout(CASE_MAX, run(&case)).await
+    });
+    let why = match task.await {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) => Some("does not come to an end".to_owned()),
+        Err(panic) => Some(text(&*panic.into_panic())),
+    };
+    let how = why.as_deref().map_or("ok".to_owned(), |why| format!("FAILED: {why}"));
+    println!("contract: {name} ({} ms): {how}", began.elapsed().as_millis());
+    why.map(|why| Failure { case: name, why })
 }
 
 fn text(panic: &(dyn Any + Send)) -> String {
