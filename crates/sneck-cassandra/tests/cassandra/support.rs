@@ -199,6 +199,18 @@ pub(crate) async fn leave(claim: &mut Box<dyn Claim>) {
     within("leaving", left).await;
 }
 
+/// Waits until a lock that is held was renewed once more.
+pub(crate) async fn until_renewed(guard: &Guard) {
+    let before = guard.deadline();
+    let renewed = async {
+        while guard.deadline() <= before {
+            assert!(guard.is_held(), "{guard:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("a renewal", renewed).await;
+}
+
 /// Awaits what must not take long.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
     match tokio::time::timeout(SOON, future).await {
