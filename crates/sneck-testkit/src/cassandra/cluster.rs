@@ -1,5 +1,6 @@
 //! A running cluster: where it is, and how to hurt it.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -51,8 +52,7 @@ impl Cluster {
         let mut nodes = Vec::new();
         for index in 0..builder.nodes {
             let launch = Launch::write(&builder, index, &ports, &lib, &janitor)?;
-            let process = Some(launch.spawn(&janitor)?);
-            nodes.push(Node { launch, process, paused: false });
+            nodes.push(Node { launch, process: None, paused: false });
         }
         let nodes = Mutex::new(nodes);
         let authentication = builder.authentication;
@@ -61,10 +61,14 @@ impl Cluster {
         let mutant = mutation.map(|it| Mutant::start(ports.client_addr(0), Statements(it)));
         let mutant = mutant.transpose()?;
         let cluster = Cluster { nodes, janitor, ports, authentication, mutant };
-        match cluster.serving().await {
-            Ok(()) => Ok(cluster),
-            Err(reason) => Err(StartError::Failed(format!("{reason}\n{}", cluster.log_tails()))),
+        // Each joins a ring that stands: nodes that come up side by side make rings of their own first.
+        for index in 0..builder.nodes {
+            cluster.spawn(index)?;
+            if let Err(reason) = cluster.serving().await {
+                return Err(StartError::Failed(format!("{reason}\n{}", cluster.log_tails())));
+            }
         }
+        Ok(cluster)
     }
 
     /// How many nodes it has.
@@ -113,9 +117,14 @@ impl Cluster {
 
     /// Starts one node that is down, on the data it left. Does not wait until it serves.
     pub async fn start_node(&self, node: usize) {
+        self.spawn(node).expect("java started before");
+    }
+
+    fn spawn(&self, node: usize) -> io::Result<()> {
         let node = &mut self.lock()[node];
         assert!(node.process.is_none(), "the node runs already");
-        node.process = Some(node.launch.spawn(&self.janitor).expect("java started before"));
+        node.process = Some(node.launch.spawn(&self.janitor)?);
+        Ok(())
     }
 
     /// Stops one node's clock (SIGSTOP): its sockets stay open and say nothing.
@@ -209,11 +218,15 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Whether a node takes another for alive, by the last word on it in its log.
+    /// Whether a node takes another for alive and for a part of the ring, by the last words on it in its log.
     fn sees(&self, log: &str, other: usize) -> bool {
         let addr = self.ports.storage_addr(other);
-        let (up, down) = (format!("/{addr} is now UP"), format!("/{addr} is now DOWN"));
-        log.rfind(&up).is_some_and(|up| log.rfind(&down).is_none_or(|down| down < up))
+        let follows = |last: &str, first: &str| {
+            let first = log.rfind(&format!("/{addr} {first}"));
+            log.rfind(&format!("/{addr} {last}"))
+                .is_some_and(|last| first.is_none_or(|first| first < last))
+        };
+        follows("is now UP", "is now DOWN") && follows("state NORMAL", "is now part of the cluster")
     }
 
     fn log_tails(&self) -> String {

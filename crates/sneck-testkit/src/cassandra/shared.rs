@@ -24,9 +24,8 @@ pub async fn shared() -> Result<&'static Cluster, StartError> {
 /// The three nodes that this test process shares, for one test at a time: it may pause and kill, and
 /// whoever comes next finds all nodes serving.
 ///
-/// Only where `SNECK_REQUIRE` names `cassandra-cluster`. Started side by side on two busy processors, nodes
-/// have come to rings that differ: one of them then waits for three answers of a Paxos round where two nodes
-/// are left, and what a test sees of that says nothing about locks.
+/// Only where `SNECK_REQUIRE` names `cassandra-cluster`: three JVMs that start take half a minute of two
+/// processors, and where others want these, too, they do not answer within the time-outs of servers.
 ///
 /// # Errors
 ///
