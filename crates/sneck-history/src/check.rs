@@ -53,8 +53,8 @@ pub fn judge<R: BufRead>(reader: HistoryReader<R>) -> Result<Report, ReadError> 
 ///     let (attempt, lock) = (u64::from(client), "a".to_owned());
 ///     happens(client, Event::Acquire { attempt, lock, mode: Mode::Exclusive, session: None, no_wait: false });
 /// }
-/// happens(1, Event::Granted { attempt: 1, token: 10, until_ns: None });
-/// happens(2, Event::Granted { attempt: 2, token: 11, until_ns: None });
+/// happens(1, Event::Granted { attempt: 1, token: 10, session: None, until_ns: None });
+/// happens(2, Event::Granted { attempt: 2, token: 11, session: None, until_ns: None });
 ///
 /// let report = judge.conclude();
 /// assert!(report.violations[0].to_string().starts_with("P2: "), "two hold the lock");

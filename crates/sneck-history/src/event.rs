@@ -101,6 +101,10 @@ pub enum Event {
         attempt: u64,
         /// The fencing token.
         token: u64,
+        /// The session under which it was had, where that is another than was told on asking: the first
+        /// may have ended just before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
         /// Until when the client will believe in it without hearing more; never, if it does not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until_ns: Option<u64>,
@@ -253,7 +257,8 @@ pub enum Event {
     Fault {
         /// The number of this fault.
         fault: u64,
-        /// What kind: [`PAUSE`], [`CLOCK`], [`CRASH`], [`REMOVAL`], or any other word.
+        /// What kind: [`PAUSE`], [`CLOCK`], [`CRASH`], [`REMOVAL`], or any other word. Behind a colon kinds
+        /// that are judged alike can be told apart, as in `clock: fast`.
         kind: String,
         /// The one client it befalls; if none, the store as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]

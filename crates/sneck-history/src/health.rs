@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::story::{Moment, is_crash};
+use crate::story::{Moment, class, is_crash};
 use crate::{CLOCK, PAUSE, REMOVAL};
 
 /// The faults of a history, by whom they befell.
@@ -123,7 +123,7 @@ fn next_of(spans: &mut &[(u64, u64)]) -> (u64, u64) {
 }
 
 fn ills(kind: &str) -> impl Iterator<Item = Ill> {
-    let special = match kind {
+    let special = match class(kind) {
         PAUSE => Some(Ill::Paused),
         CLOCK => Some(Ill::Clock),
         REMOVAL => Some(Ill::Removed),
@@ -184,6 +184,16 @@ mod tests {
         assert_eq!(health.longest_well_ns(2, 10, 30), 9);
         assert_eq!(health.longest_well_ns(1, 15, 24), 0);
         assert!(!health.was_paused(1, 0, 99) && health.store_was_ill(24, 30));
+    }
+
+    #[test]
+    fn a_kind_may_be_told_apart_behind_a_colon() {
+        let mut health = Health::default();
+        health.begin(1, "clock: fast", Some(7), at(5));
+        health.begin(2, "pause: for long", Some(8), at(5));
+        health.begin(3, "clockwork", Some(9), at(5));
+        assert!(health.was_misled(7, 0, 9) && health.was_paused(8, 0, 9));
+        assert!(!health.was_misled(9, 0, 9) && health.was_ill(9, 0, 9));
     }
 
     #[test]

@@ -318,7 +318,7 @@ impl World {
         one.told = true;
         let token = one.place.unwrap_or_default();
         let until_ns = Some(self.now + self.session_ns / 8 * 5);
-        self.tell(attempt, Event::Granted { attempt, token, until_ns });
+        self.tell(attempt, Event::Granted { attempt, token, session: None, until_ns });
         for _ in 0..self.random.u32(0..3) {
             let after = self.random.u64(0..8 * MS);
             self.later(after, Action::Work(attempt));

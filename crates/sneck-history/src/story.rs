@@ -277,9 +277,12 @@ impl Story {
         let end = |how| Some((at, how));
         match &entry.event {
             Event::Queued { .. } => attempt.queued = Some(at),
-            Event::Granted { token, until_ns, .. } if attempt.waits() => {
+            Event::Granted { token, until_ns, session, .. } if attempt.waits() => {
                 attempt.granted = Some((at, *token));
                 attempt.until_ns = *until_ns;
+                if let Some(session) = session {
+                    attempt.session = Some(intern(&mut self.sessions, session));
+                }
             }
             Event::Extended { until_ns, .. } => attempt.until_ns = Some(*until_ns),
             Event::Check { held: true, .. } => attempt.held = Some(own),
@@ -322,5 +325,10 @@ fn intern(names: &mut HashMap<String, usize>, name: &str) -> usize {
 
 /// Whether a fault is the death of a client.
 pub(crate) fn is_crash(kind: &str) -> bool {
-    kind == CRASH
+    class(kind) == CRASH
+}
+
+/// What a kind of fault is to the checkers: all of its name, or what stands before its colon.
+pub(crate) fn class(kind: &str) -> &str {
+    kind.split(':').next().unwrap_or(kind)
 }

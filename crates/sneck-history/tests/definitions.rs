@@ -96,7 +96,7 @@ impl History {
             plan.until = random.bool().then(|| seq + random.usize(1..12));
             // Each entry is at its number, so that a deadline lies right before an entry.
             let until_ns = plan.until.map(|until| until as u64);
-            Event::Granted { attempt, token: plan.token, until_ns }
+            Event::Granted { attempt, token: plan.token, session: None, until_ns }
         } else if plan.release.is_none() {
             plan.release = Some(seq);
             Event::Release { attempt }
@@ -364,7 +364,8 @@ fn fenced_accesses_as_defined() {
             let (lock, mode) = ("a".to_owned(), Mode::Exclusive);
             let acquire = Event::Acquire { attempt, lock, mode, session: None, no_wait: false };
             history.push(1, acquire);
-            history.push(1, Event::Granted { attempt, token: attempt, until_ns: None });
+            history
+                .push(1, Event::Granted { attempt, token: attempt, session: None, until_ns: None });
         }
         let mut accesses: Vec<Write> = Vec::new();
         for _ in 0..random.usize(1..6) {

@@ -53,7 +53,7 @@ fn take_turns(socket: &Path, client: u32, turns: u64, lock: &Mutex<u64>) {
         let mut last = lock.lock().unwrap();
         *last += 1;
         let token = *last;
-        teller.tell(Event::Granted { attempt, token, until_ns: None }).unwrap();
+        teller.tell(Event::Granted { attempt, token, session: None, until_ns: None }).unwrap();
         let read = teller.read("a", attempt, Some(token)).unwrap();
         let write = teller.write("a", attempt, Some(token), Some(read.version)).unwrap();
         assert!(read.admitted && write.admitted);
@@ -93,7 +93,7 @@ fn what_a_broken_lock_does_is_seen() {
     let mut two = Teller::connect(&socket, Some(2)).unwrap();
     for (teller, attempt) in [(&mut one, 1), (&mut two, 2)] {
         teller.tell(acquire(attempt)).unwrap();
-        teller.tell(Event::Granted { attempt, token: 9, until_ns: None }).unwrap();
+        teller.tell(Event::Granted { attempt, token: 9, session: None, until_ns: None }).unwrap();
     }
     assert!(one.write("a", 1, Some(9), Some(0)).unwrap().admitted);
     assert!(two.write("a", 2, Some(9), Some(0)).unwrap().admitted, "the fence sees equal tokens");
@@ -222,7 +222,7 @@ fn the_command_line_writes_and_judges() {
     let mut teller = Teller::connect(&socket, Some(1)).unwrap();
     let mut observer = Teller::connect(&socket, None).unwrap();
     teller.tell(acquire(1)).unwrap();
-    teller.tell(Event::Granted { attempt: 1, token: 1, until_ns: None }).unwrap();
+    teller.tell(Event::Granted { attempt: 1, token: 1, session: None, until_ns: None }).unwrap();
     observer.tell(Event::Fault { fault: 1, kind: CRASH.into(), client: Some(1) }).unwrap();
     observer.tell(Event::Quiet).unwrap();
     drop(arbiter.0.stdin.take());

@@ -30,7 +30,12 @@ fn of_a_client(random: &mut Rng) -> Event {
     let attempt = number(random);
     match random.u32(0..18) {
         0 => Event::Queued { attempt },
-        1 | 2 => Event::Granted { attempt, token: number(random), until_ns: maybe(random, number) },
+        1 | 2 => Event::Granted {
+            attempt,
+            token: number(random),
+            session: None,
+            until_ns: maybe(random, number),
+        },
         3 => Event::Extended { attempt, until_ns: number(random) },
         4 => Event::Refused { attempt },
         5 => Event::Unsure { attempt },
