@@ -102,6 +102,14 @@ impl Locker {
         self
     }
 
+    /// The same by another clock. The store has to go by it, too, where its leases are made by one: on
+    /// ZooKeeper that of the session's options.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The same, telling `instrument` of every attempt.
     #[must_use]
     pub fn with_instrument(mut self, instrument: Arc<dyn Instrument>) -> Self {

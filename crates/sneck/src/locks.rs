@@ -10,8 +10,8 @@ use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
 use crate::telemetry::{self, Instrument};
 use sneck_core::{
-    Backend, Caller, ClaimId, Contender, Deadlocks, Error, ErrorKind, Guard, Limits, Locker, Name,
-    Order, Promises, RecordKind, Records, SystemClock, Ties,
+    Backend, Caller, ClaimId, Clock, Contender, Deadlocks, Error, ErrorKind, Guard, Limits, Locker,
+    Name, Order, Promises, RecordKind, Records, SystemClock, Ties,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -150,6 +150,21 @@ impl Locks {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Locks { locker: self.locker.with_seed(seed), ..self }
+    }
+
+    /// The same by another clock than that of the machine: for simulations, and to see what becomes of locks
+    /// where a clock is wrong. A store whose leases follow a clock of this process has to be given the same
+    /// one, such as in the session options of ZooKeeper.
+    ///
+    /// ```
+    /// use sneck::{Locks, Memory, SystemClock};
+    /// use std::sync::Arc;
+    /// let locks = Locks::on(Arc::new(Memory::new())).with_clock(Arc::new(SystemClock));
+    /// # let _ = locks;
+    /// ```
+    #[must_use]
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Locks { locker: self.locker.with_clock(clock), ..self }
     }
 
     /// Who is said to ask.
