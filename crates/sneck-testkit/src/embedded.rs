@@ -64,6 +64,11 @@ impl Embedded {
         &self.asked
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process().as_ref().map(Process::pid)
+    }
+
     /// Kills it with -9, and returns when it is gone.
     pub async fn kill(&self) {
         let process = self.process().take();

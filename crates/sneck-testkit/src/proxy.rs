@@ -69,6 +69,7 @@ struct Weather {
     split: bool,
     sessions_forgotten: bool,
     events_late_by: Duration,
+    frames_late_by: Duration,
     /// Counted up to tell connections that exist at that moment.
     resets: u64,
     request_ends: u64,
@@ -84,6 +85,7 @@ impl Weather {
             split: false,
             sessions_forgotten: false,
             events_late_by: Duration::ZERO,
+            frames_late_by: Duration::ZERO,
             resets: 0,
             request_ends: 0,
             reply_ends: 0,
@@ -177,6 +179,11 @@ impl Proxy {
     /// Holds back each watch event that comes from now on; replies overtake it.
     pub fn delay_events(&self, late_by: Duration) {
         self.change(|weather| weather.events_late_by = late_by);
+    }
+
+    /// Holds each frame up for so long, both ways and one after the other: a slow and narrow network.
+    pub fn slow(&self, late_by: Duration) {
+        self.change(|weather| weather.frames_late_by = late_by);
     }
 
     /// Loses the next `events` watch events.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant as Moment;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use sneck_wire::jute::Reader;
 use sneck_wire::{
-    FrameDecoder, OpCode, decode_reply_header, decode_request_header, encode_frame, xid,
+    ConnectReply, FrameDecoder, OpCode, decode_reply_header, decode_request_header, encode_frame,
+    xid,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -117,6 +119,7 @@ impl Pump<'_> {
                     return self.end().await;
                 }
             };
+            self.dawdle().await;
             until(&mut self.weather, |weather| weather.requests_pass).await;
             match piece {
                 Piece::End => return Ok(self.write.shutdown().await?),
@@ -173,6 +176,7 @@ impl Pump<'_> {
                     return self.end().await;
                 }
             };
+            self.dawdle().await;
             until(&mut self.weather, |weather| weather.replies_pass).await;
             match piece {
                 Piece::End => return Ok(self.write.shutdown().await?),
@@ -225,17 +229,21 @@ impl Pump<'_> {
     }
 
     fn session(&self, content: &[u8]) {
-        // Protocol, timeout and session stand at the front of the server's handshake.
-        let (Some(timeout), Some(session)) = (content.get(4..8), content.get(8..16)) else {
-            return;
-        };
-        let timeout = timeout.try_into().expect("four bytes");
-        let session = session.try_into().expect("eight bytes");
+        let Ok(reply) = ConnectReply::decode(&mut Reader::new(content)) else { return };
         lock(&self.shared.traffic).on_session(SeenSession {
             connection: self.connection,
-            session_id: i64::from_be_bytes(session),
-            timeout_ms: i32::from_be_bytes(timeout),
+            session_id: reply.session_id,
+            timeout_ms: reply.timeout_ms,
+            password: reply.password,
         });
+    }
+
+    /// What a slow network takes for a frame.
+    async fn dawdle(&self) {
+        let late_by = self.weather.borrow().frames_late_by;
+        if !late_by.is_zero() {
+            tokio::time::sleep(late_by).await;
+        }
     }
 
     fn lose(&self, fate: Fate) -> Result<(), Reset> {

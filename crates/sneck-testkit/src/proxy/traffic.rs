@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use sneck_wire::OpCode;
+use sneck_wire::{OpCode, Secret};
 
 /// How many requests and sessions are remembered; a long test forgets the oldest.
 const REMEMBERED_MAX: usize = 200_000;
@@ -34,6 +34,8 @@ pub struct SeenSession {
     pub session_id: i64,
     /// The timeout the server gave.
     pub timeout_ms: i32,
+    /// What resumes the session, or closes it from elsewhere.
+    pub password: Secret,
 }
 
 /// Sums over all connections. Bytes include the length that precedes each frame; what was lost on
