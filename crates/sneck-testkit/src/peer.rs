@@ -126,6 +126,26 @@ impl Peer {
         self.0.expect(&format!("free {path}")).await;
     }
 
+    /// As [`Peer::acquire`], where it may fail.
+    ///
+    /// # Errors
+    ///
+    /// What the peer says, with its log.
+    pub async fn try_acquire(&mut self, recipe: Recipe, path: &str) -> Result<(), String> {
+        self.begin(recipe, path);
+        self.0.answer(&format!("held {path}")).await.map(drop)
+    }
+
+    /// As [`Peer::release`], where it may fail: the session may be over.
+    ///
+    /// # Errors
+    ///
+    /// What the peer says, with its log.
+    pub async fn try_release(&mut self, path: &str) -> Result<(), String> {
+        self.0.say(&format!("release {path}"));
+        self.0.answer(&format!("free {path}")).await.map(drop)
+    }
+
     /// The names of the nodes in line, in the order of their numbers.
     pub async fn queue(&mut self, path: &str) -> Vec<String> {
         self.ask(&format!("queue {path}")).await

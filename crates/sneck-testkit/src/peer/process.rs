@@ -159,7 +159,12 @@ impl PeerProcess {
         std::fs::read_to_string(self.janitor.folder().join("log")).unwrap_or_default()
     }
 
-    async fn answer(&mut self, beginning: &str) -> Result<String, String> {
+    /// Takes the oldest line that begins with these words, once there is one.
+    ///
+    /// # Errors
+    ///
+    /// With the program's log, when the answer is an error or does not come.
+    pub(super) async fn answer(&mut self, beginning: &str) -> Result<String, String> {
         self.answer_of(&[beginning]).await
     }
 
