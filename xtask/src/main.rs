@@ -1,10 +1,11 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask mutate`,
+//! `cargo xtask chaos`, `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask mutate`,
 //! `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
 mod bench;
+mod chaos;
 mod differential;
 mod fuzz;
 mod history;
@@ -36,6 +37,8 @@ enum Verb {
     Servers(servers::Arguments),
     /// Measure what a lock costs on a real ZooKeeper, beside a bare socket.
     Bench(bench::Arguments),
+    /// Kill, stop, cut off and mislead real servers and clients, and judge what became of the locks.
+    Chaos(chaos::Arguments),
     /// Compare sneck's server with Apache ZooKeeper, operation by operation, for as long as wanted.
     Differential(differential::Arguments),
     /// Give everything that reads bytes of others what nobody should send, for as long as wanted.
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments).await,
         Verb::Servers(arguments) => servers::run(&arguments).await,
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Chaos(arguments) => chaos::run(&arguments),
         Verb::Differential(arguments) => differential::run(&arguments),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),

@@ -1,0 +1,111 @@
+//! Short campaigns: clean ones on both kinds of servers, and ones with a defect that has to be found.
+
+use std::path::Path;
+
+use sneck_chaos::campaign::{Campaign, Run, Trouble};
+use sneck_chaos::fault::Kind;
+use sneck_chaos::orders::{Care, Defect, Work};
+use sneck_chaos::outcome::Outcome;
+use sneck_chaos::page;
+use sneck_chaos::plan::Amount;
+use sneck_chaos::servers::StoreKind;
+use sneck_history::{Count, Property};
+use sneck_testkit::{StartError, or_skip};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sneck-chaos");
+const FAULTS: usize = 20;
+
+/// What takes long by its nature is left to longer runs.
+fn quick(kind: &Kind) -> bool {
+    let is_long = matches!(
+        kind,
+        Kind::RollingRestart
+            | Kind::AllKilled
+            | Kind::FailingDisk
+            | Kind::FullDisk
+            | Kind::SlowDisk
+    );
+    !is_long
+}
+
+fn campaign(store: StoreKind, folder: &Path) -> Campaign {
+    let history = folder.join("history.jsonl");
+    let program = Path::new(PROGRAM);
+    let mut campaign = Campaign::new(store, 4, Amount::Faults(FAULTS), program, &history);
+    campaign.kinds.retain(quick);
+    campaign.clients = 4;
+    campaign
+}
+
+async fn run(campaign: &Campaign) -> Result<Run, StartError> {
+    campaign.run(|_, _| {}).await.map_err(|trouble| match trouble {
+        Trouble::Start(error) => error,
+        Trouble::Other(reason) => StartError::Failed(reason),
+    })
+}
+
+/// Twenty faults, all different, and nothing of what is demanded of locks is violated.
+async fn is_clean(store: StoreKind) {
+    let folder = tempfile::tempdir().unwrap();
+    let campaign = campaign(store, folder.path());
+    let run = or_skip!(run(&campaign).await);
+    assert!(run.report.is_clean(), "{}", run.report);
+    assert!(run.plan.kinds().len() >= FAULTS, "{:?}", run.plan);
+    assert!(run.report.count(Count::Faults) >= FAULTS as u64, "{}", run.report);
+    assert!(run.missing.iter().all(|(kind, _)| kind.missing(store).is_some()), "{:?}", run.missing);
+    let outcome = Outcome::new(&campaign, &run).unwrap();
+    let drawn = page::draw(&campaign.history, &outcome).unwrap();
+    // All of it is in the page, and the page asks for nothing elsewhere.
+    let links = drawn.matches("http").count() - drawn.matches("http://www.w3.org/2000/svg").count();
+    let is_drawn = run.plan.kinds().keys().all(|kind| drawn.contains(&kind.name()));
+    assert!(outcome.clean && links == 0 && is_drawn, "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_faults_on_zookeeper_violate_nothing() {
+    is_clean(StoreKind::ZooKeeper).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_faults_on_the_embedded_server_violate_nothing() {
+    is_clean(StoreKind::Embedded).await;
+}
+
+/// A run in which holders are stopped for longer than their sessions, by clients that are broken so.
+async fn broken(defect: Option<Defect>, care: Care) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let mut campaign = campaign(StoreKind::Embedded, folder.path());
+    (campaign.clients, campaign.lanes) = (2, 1);
+    campaign.kinds = vec![Kind::HolderPaused];
+    campaign.amount = Amount::Faults(3);
+    campaign.work = Work::Set { care, sleep_ms: 900 };
+    campaign.defect = defect;
+    campaign.floors = false;
+    campaign.run(|_, _| {}).await.unwrap()
+}
+
+/// The lock is held by somebody else while it is still believed in: what no order of events explains.
+async fn is_found(defect: Defect) {
+    let run = broken(Some(defect), Care::Fence).await;
+    assert!(run.report.totals.contains_key(&Property::AdvisoryExclusion), "{}", run.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ignores_the_loss_of_its_lock_is_found() {
+    is_found(Defect::Deaf).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_whose_deadline_is_too_late_is_found() {
+    is_found(Defect::Late).await;
+}
+
+/// What the fence is for: the same pauses lose updates without it, and none with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_are_lost_without_a_fence_and_refused_with_it() {
+    let plain = broken(None, Care::None).await;
+    assert!(plain.report.count(Count::UnfencedLostUpdates) > 0, "{}", plain.report);
+    let fenced = broken(None, Care::Fence).await;
+    assert!(fenced.report.is_clean(), "{}", fenced.report);
+    assert!(fenced.report.count(Count::RefusedWrites) > 0, "{}", fenced.report);
+}
