@@ -188,7 +188,7 @@ async fn pause_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
             let told = stage.begin(&fault.kind.name(), Some(client.number()))?;
             client.signal(Signal::STOP).map_err(said)?;
             tokio::time::sleep(LOOK_MAX).await;
-            let holds = stage.observer.places().iter().any(|place| *place == victim);
+            let holds = stage.observer.places().contains(&victim);
             if holds {
                 tokio::time::sleep(fault.length).await;
             }
