@@ -46,15 +46,15 @@ async fn run(campaign: &Campaign) -> Result<Run, StartError> {
 
 /// Twenty faults, all different, and nothing of what is demanded of locks is violated.
 async fn is_clean(store: StoreKind) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let campaign = campaign(store, folder.path());
     let run = or_skip!(run(&campaign).await);
     assert!(run.report.is_clean(), "{}", run.report);
     assert!(run.plan.kinds().len() >= FAULTS, "{:?}", run.plan);
     assert!(run.report.count(Count::Faults) >= FAULTS as u64, "{}", run.report);
     assert!(run.missing.iter().all(|(kind, _)| kind.missing(store).is_some()), "{:?}", run.missing);
-    let outcome = Outcome::new(&campaign, &run).unwrap();
-    let drawn = page::draw(&campaign.history, &outcome).unwrap();
+    let outcome = Outcome::new(&campaign, &run).expect("the history is there");
+    let drawn = page::draw(&campaign.history, &outcome).expect("the history is whole");
     // All of it is in the page, and the page asks for nothing elsewhere.
     let links = drawn.matches("http").count() - drawn.matches("http://www.w3.org/2000/svg").count();
     let is_drawn = run.plan.kinds().keys().all(|kind| drawn.contains(&kind.name()));
@@ -73,7 +73,7 @@ async fn twenty_faults_on_the_embedded_server_violate_nothing() {
 
 /// A run in which holders are stopped for longer than their sessions, by clients that are broken so.
 async fn broken(defect: Option<Defect>, care: Care) -> Run {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let mut campaign = campaign(StoreKind::Embedded, folder.path());
     (campaign.clients, campaign.lanes) = (2, 1);
     campaign.kinds = vec![Kind::HolderPaused];
@@ -81,7 +81,7 @@ async fn broken(defect: Option<Defect>, care: Care) -> Run {
     campaign.work = Work::Set { care, sleep_ms: 900 };
     campaign.defect = defect;
     campaign.floors = false;
-    campaign.run(|_, _| {}).await.unwrap()
+    campaign.run(|_, _| {}).await.expect("our own server needs nothing")
 }
 
 /// The lock is held by somebody else while it is still believed in: what no order of events explains.
