@@ -10,11 +10,11 @@ use std::process::Command;
 
 use clap::Args;
 use sneck_testkit::contract::ONLY;
-use sneck_testkit::mutation::{FROM, STORE, TO};
+use sneck_testkit::mutation::{FROM, SPOILT, STORE, TO};
 
 use crate::talk::{answer, say};
 use crate::workspace::{cargo, root};
-use breakages::{BREAKAGES, Breakage};
+use breakages::{BREAKAGES, Breakage, LINE};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -66,6 +66,12 @@ fn passes(breakage: &Breakage, broken: bool) -> Result<bool, String> {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(format!("no test ran that is called {}\n{why}", breakage.test));
     }
+    if [&output.stdout, &output.stderr]
+        .iter()
+        .any(|text| String::from_utf8_lossy(text).contains(SPOILT))
+    {
+        return Err(format!("{:?} instead: {SPOILT}", breakage.to));
+    }
     Ok(output.status.success())
 }
 
@@ -84,9 +90,14 @@ impl Breakage {
         if self.file.contains("redis") { "redis" } else { "cassandra" }
     }
 
-    /// Whether the place is there, and only once, so that it is known what is broken.
+    /// Whether the place is there, and only once, so that it is known what is broken: also not in the text that
+    /// all scripts begin with.
     fn applies(&self) -> Result<(), String> {
-        let text = std::fs::read_to_string(root().join(self.file)).map_err(|e| e.to_string())?;
+        let read = |file| std::fs::read_to_string(root().join(file)).map_err(|e| e.to_string());
+        let mut text = read(self.file)?;
+        if self.store() == "redis" && self.file != LINE {
+            text += &read(LINE)?;
+        }
         match text.matches(self.from).count() {
             1 => Ok(()),
             count => Err(format!("{:?} is there {count} times", self.from)),

@@ -24,6 +24,9 @@ pub const FROM: &str = "SNECK_MUTATE_FROM";
 /// Says what is there instead.
 pub const TO: &str = "SNECK_MUTATE_TO";
 
+/// What is said when a server does not take the broken text: then whatever fails shows nothing.
+pub const SPOILT: &str = "the server does not take the broken text";
+
 /// One place, and what is there instead.
 #[derive(Debug, Clone)]
 pub(crate) struct Mutation {

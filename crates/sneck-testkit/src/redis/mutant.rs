@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::resp;
-use crate::mutation::{Mutation, Rewrite};
+use super::resp::{self, Reply};
+use crate::mutation::{Mutation, Rewrite, SPOILT};
 
 /// Changes the scripts on the line to one server.
 pub(super) struct Scripts {
@@ -37,10 +37,9 @@ impl Scripts {
         {
             // The server itself says by which hash each is called.
             let (hash, of_instead) = (self.load(script).await, self.load(&instead).await);
-            if !hash.is_empty() && !of_instead.is_empty() {
-                let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-                hashes.insert(hash, of_instead);
-            }
+            let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+            hashes.insert(hash, of_instead);
+            drop(hashes);
             *script = instead;
         }
         command
@@ -48,8 +47,10 @@ impl Scripts {
 
     async fn load(&self, script: &[u8]) -> Vec<u8> {
         let script = String::from_utf8_lossy(script);
-        let loaded = resp::ask(self.server, &["SCRIPT", "LOAD", &script]).await;
-        loaded.map(|hash| hash.text().as_bytes().to_vec()).unwrap_or_default()
+        match resp::ask(self.server, &["SCRIPT", "LOAD", &script]).await {
+            Ok(Reply::Text(hash)) => hash.into_bytes(),
+            refused => panic!("{SPOILT}: {refused:?}"),
+        }
     }
 }
 
