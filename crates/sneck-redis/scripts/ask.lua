@@ -20,13 +20,15 @@ if now > tonumber(ARGV[8]) then return {-2, now} end
 if redis.call('EXISTS', KEYS[7]) == 1 then return {-1, now} end
 
 local quiet = quiet_until(KEYS[8], ARGV[1], ARGV[2], length)
-local size, asked_size = size_of(sizes, name), tonumber(ARGV[13])
-if prune(lock) > 0 then wake_front(lock, size, bell) end
+if prune(lock) > 0 then wake_front(lock, size_of(sizes, name), bell) end
 
+-- Each command that is not run makes the lock faster for everybody: what only permits need is not read for
+-- others, and what is known is not read again.
+local size, asked_size = kind(member) == 'p' and size_of(sizes, name) or 0, tonumber(ARGV[13])
 member = current(lock, member)
 local rank = redis.call('ZRANK', lock.line, member)
-local entered = false
-if not rank then
+local entered, value = not rank, nil
+if entered then
   if was_in_line then return {-1, now} end
   if asked_size > 0 then
     if size == 0 then
@@ -38,23 +40,24 @@ if not rank then
   end
   rank = redis.call('ZCARD', lock.line)
   if rank >= LINE_MAX then return {-5, now} end
-  local last = redis.call('ZRANGE', lock.line, -1, -1, 'WITHSCORES')[2]
-  redis.call('ZADD', lock.line, text(tonumber(last or '0') + 1), member)
-  redis.call('HSET', lock.place, member, '0|' .. text(now) .. '|' .. ARGV[11] .. '|' .. ARGV[12])
-  entered = true
+  local last = rank > 0 and redis.call('ZRANGE', lock.line, -1, -1, 'WITHSCORES')[2] or '0'
+  redis.call('ZADD', lock.line, text(tonumber(last) + 1), member)
+  value = '0|' .. text(now) .. '|' .. ARGV[11] .. '|' .. ARGV[12]
+else
+  value = redis.call('HGET', lock.place, member)
 end
 
-local token, since, client, caller = fields(redis.call('HGET', lock.place, member))
-local at = behind(lock, member, rank, size)
+local token, since, client, caller = fields(value)
+local at = behind(lock, member, value, rank, size)
 if at == nil and (token ~= '0' or now >= quiet) then
-  prolong(lock, names, name, member, length)
   if token == '0' then
     local last = tonumber(redis.call('HGET', bucket, 'token') or '0')
     token = text(math.max(last + 1, micros))
     redis.call('HSET', bucket, 'token', token)
     redis.call('HSET', lock.place, member, token .. '|' .. since .. '|' .. client .. '|' .. caller)
   end
-  return {1, now, token, is_asked_back(lock, member)}
+  prolong(lock, names, name, member, length)
+  return {1, now, token, entered and 0 or is_asked_back(lock, member)}
 end
 
 local wait = wait_ms(lock, at, quiet)
@@ -66,6 +69,7 @@ if too_many or (entered and not may_wait) then
   remove(lock, member)
   if too_many then return {-4, now, size} end
 else
+  if entered then redis.call('HSET', lock.place, member, value) end
   prolong(lock, names, name, member, length)
 end
 return {0, now, rank, wait, holder, about}

@@ -14,6 +14,9 @@ local doubt = tonumber(ARGV[5]) - now
 if doubt > 0 then redis.call('SET', left, '1', 'PX', text(doubt + 1)) end
 local ended = prune(lock)
 local removed = remove(lock, current(lock, member))
-if ended + removed > 0 then wake_front(lock, size_of(sizes, name), bell) end
-if redis.call('EXISTS', lock.line) == 0 then redis.call('ZREM', names, name) end
+if redis.call('EXISTS', lock.line) == 0 then
+  redis.call('ZREM', names, name)
+elseif ended + removed > 0 then
+  wake_front(lock, size_of(sizes, name), bell)
+end
 return {removed, now}

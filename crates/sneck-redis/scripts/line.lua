@@ -39,10 +39,6 @@ local function is_held(value)
   return value and string.sub(value, 1, 2) ~= '0|'
 end
 
-local function is_member_held(lock, member)
-  return is_held(redis.call('HGET', lock.place, member))
-end
-
 -- Permits ahead of a place, as far as they count: whether it has to wait for a place of another kind,
 -- whether somebody ahead waits, and how many are taken.
 local function permits_ahead(lock, ahead, size)
@@ -56,9 +52,10 @@ local function permits_ahead(lock, ahead, size)
 end
 
 -- The rule of admission, the same as `admit` of sneck-core: nothing when the place is granted; else
--- the rank of the place it waits behind, or -1 when it waits for permits of any holder.
-local function behind(lock, member, rank, size)
-  if is_member_held(lock, member) then return nil end
+-- the rank of the place it waits behind, or -1 when it waits for permits of any holder. `value` is what is
+-- known about the place; `size` matters to permits only.
+local function behind(lock, member, value, rank, size)
+  if is_held(value) then return nil end
   if alone(member) then
     if rank == 0 then return nil end
     return rank - 1

@@ -23,7 +23,7 @@ local function renew(lock, name, member, token)
     return is_asked_back(lock, member) == 1 and 3 or 1, 0
   end
   prolong(lock, names, name, member, length)
-  local at = behind(lock, member, rank, size)
+  local at = behind(lock, member, value, rank, size)
   if at == nil and now >= quiet then return 2, 0 end
   return 0, wait_ms(lock, at, quiet)
 end

@@ -130,7 +130,7 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
     own(
         LEAVE,
         "a release wakes nobody",
-        ["if ended + removed > 0 then wake_front(lock, size_of(sizes, name), bell) end", ""],
+        ["  wake_front(lock, size_of(sizes, name), bell)\n", ""],
         "load::a7_a_release_wakes_one_of_500_waiters",
     ),
     own(
