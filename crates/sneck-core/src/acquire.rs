@@ -78,6 +78,7 @@ pub struct Locker {
     limits: Limits,
     instrument: Option<Arc<dyn Instrument>>,
     seeds: Seeds,
+    ids: Option<Arc<dyn Fn() -> ClaimId + Send + Sync>>,
 }
 
 impl Locker {
@@ -92,6 +93,7 @@ impl Locker {
             limits: Limits::default(),
             instrument: None,
             seeds: Seeds::default(),
+            ids: None,
         }
     }
 
@@ -123,6 +125,19 @@ impl Locker {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seeds = Seeds::from(seed);
         self
+    }
+
+    /// The same, where [`claim_id`](Locker::claim_id) comes from `ids` instead of from the operating
+    /// system, for simulators. An identity that comes twice, from whichever client, breaks the lock.
+    #[must_use]
+    pub fn with_claim_ids(mut self, ids: impl Fn() -> ClaimId + Send + Sync + 'static) -> Self {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
+    /// A fresh identity for a claim.
+    pub fn claim_id(&self) -> ClaimId {
+        self.ids.as_ref().map_or_else(ClaimId::random, |ids| ids())
     }
 
     /// A seed for the jitter of what is asked for next.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Add;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A point on a machine's monotonic clock, in nanoseconds since an origin of the clock's choosing.
 ///
@@ -52,6 +52,11 @@ impl fmt::Debug for Instant {
 pub trait Clock: Send + Sync + fmt::Debug {
     /// Now. Never goes back.
     fn now(&self) -> Instant;
+
+    /// The time of day. It is only shown to people: nothing is decided by it.
+    fn time_of_day(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The machine's monotonic clock that also counts the time it is suspended.

@@ -46,6 +46,9 @@ pub mod log;
 mod outbox;
 mod refusals;
 mod server;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 pub mod snapshot;
 mod start_error;
 pub mod testing;

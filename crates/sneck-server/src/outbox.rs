@@ -238,7 +238,7 @@ impl Flow {
     }
 }
 
-fn encode(frame: &Frame, out: &mut BytesMut) {
+pub(crate) fn encode(frame: &Frame, out: &mut BytesMut) {
     match frame {
         Frame::Greeting(reply) => encode_frame(out, |out| reply.encode(out)),
         Frame::Reply(header, reply) => encode_reply(out, *header, reply.as_ref()),

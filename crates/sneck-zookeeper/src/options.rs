@@ -30,6 +30,9 @@ pub struct SessionOptions {
     pub label: Option<Arc<str>>,
     /// The clock that deadlines go by.
     pub clock: Arc<dyn Clock>,
+    /// Where the random order of servers and the jitter of pauses begin; of the operating system's
+    /// choosing, unless set. For simulations: clients that share a seed fail and come back together.
+    pub seed: Option<u64>,
     /// The bounds of the session.
     pub limits: SessionLimits,
 }
@@ -47,6 +50,7 @@ impl SessionOptions {
             connector: Arc::new(Tcp),
             label: None,
             clock: Arc::new(SystemClock),
+            seed: None,
             limits: SessionLimits::default(),
         }
     }

@@ -1,6 +1,5 @@
 //! One way to ask for a lock, for every kind of it.
 
-use crate::identity;
 use crate::locks::Locks;
 use crate::queued::{News, Queued};
 use sneck_core::{Caller, Error, ErrorKind, Guard, Mode, Name, Patience, Progress, Request};
@@ -121,12 +120,9 @@ impl Attempt {
     }
 
     fn request(&self, name: Name, mode: Mode) -> Request {
-        let caller = Caller {
-            since: identity::now(),
-            note: self.note.clone(),
-            ..self.locks.caller().clone()
-        };
-        Request { ties: self.locks.ties().clone(), ..Request::new(name, mode, caller) }
+        let caller = Caller { note: self.note.clone(), ..self.locks.caller_now() };
+        let (id, ties) = (self.locks.locker().claim_id(), self.locks.ties().clone());
+        Request { name, mode, id, caller, ties }
     }
 }
 

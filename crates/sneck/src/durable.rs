@@ -1,6 +1,5 @@
 //! The lock that outlives its owner.
 
-use crate::identity;
 use crate::locks::Locks;
 use sneck_core::{
     Caller, Change, ClaimId, DurableHolder, DurableLine, Error, ErrorKind, Fate, Flag,
@@ -265,7 +264,7 @@ impl Durable {
     }
 
     fn caller(&self) -> Caller {
-        Caller { since: identity::now(), ..self.locks.caller().clone() }
+        self.locks.caller_now()
     }
 }
 

@@ -28,7 +28,7 @@ fn user() -> String {
     named.unwrap_or_else(|| format!("uid:{}", rustix::process::getuid().as_raw()))
 }
 
-/// Now, by this machine's wall clock, for people.
-pub(crate) fn now() -> String {
-    humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+/// A time of day, for people.
+pub(crate) fn since(now: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(now).to_string()
 }

@@ -167,6 +167,30 @@ impl Locks {
         Locks { locker: self.locker.with_clock(clock), ..self }
     }
 
+    /// The same, where claims get their identities from `ids` instead of from the operating system, for
+    /// simulations. One that comes twice, from whichever client, breaks the lock: two claims would each
+    /// take the place of the other for their own.
+    ///
+    /// ```
+    /// use sneck::{ClaimId, Locks, Memory};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// let next = AtomicU64::new(1);
+    /// let ids = move || ClaimId::from_u128(next.fetch_add(1, Ordering::Relaxed).into());
+    /// let locks = Locks::on(Arc::new(Memory::new())).with_claim_ids(ids);
+    /// # let _ = locks;
+    /// ```
+    #[must_use]
+    pub fn with_claim_ids(self, ids: impl Fn() -> ClaimId + Send + Sync + 'static) -> Self {
+        Locks { locker: self.locker.with_claim_ids(ids), ..self }
+    }
+
+    /// Who is said to ask: what [`with_caller`](Locks::with_caller) says, at this moment.
+    pub(crate) fn caller_now(&self) -> Caller {
+        let since = identity::since(self.locker.clock().time_of_day());
+        Caller { since, ..self.caller.clone() }
+    }
+
     /// Who is said to ask.
     pub fn caller(&self) -> &Caller {
         &self.caller

@@ -1,11 +1,10 @@
 //! At most one run in each interval, across all machines.
 
-use crate::identity;
 use crate::locks::Locks;
 use crate::work_error::WorkError;
 use sneck_core::{
-    Caller, Change, ClaimId, Contender, End, Error, ErrorKind, Guard, Judgement, LastRun, Loss,
-    Name, Record, RecordKey, RecordKind, Records, Token,
+    Change, ClaimId, Contender, End, Error, ErrorKind, Guard, Judgement, LastRun, Loss, Name,
+    Record, RecordKey, RecordKind, Records, Token,
 };
 use std::future::Future;
 use std::time::{Duration, SystemTime};
@@ -171,7 +170,7 @@ impl Once {
             return Ok(Start::Skip(skipped));
         }
         let (expected, id) = (before.as_ref().map(|record| record.id), ClaimId::random());
-        let caller = Caller { since: identity::now(), ..self.locks.caller().clone() };
+        let caller = self.locks.caller_now();
         let text = LastRun::begun(&caller, guard.token());
         let begun =
             self.locks.locker().settle(|| records.write(&key, expected, id, text.as_bytes()));

@@ -76,7 +76,7 @@ impl Contents {
 }
 
 /// What the end of a session does to the tree.
-pub(super) fn last_changes_of(tree: &Tree, session: i64) -> Vec<Change> {
+pub(crate) fn last_changes_of(tree: &Tree, session: i64) -> Vec<Change> {
     tree.owned_by(session).map(|path| Change::Delete { path: path.to_owned() }).collect()
 }
 

@@ -251,6 +251,18 @@ impl Core {
         self.sessions.len()
     }
 
+    /// The nodes, for whoever looks on.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The sessions that are not over, for whoever looks on.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn session_ids(&self) -> impl Iterator<Item = i64> {
+        self.sessions.iter().map(|(id, _)| id)
+    }
+
     /// Takes one input.
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> Effects {
         let mut effects = Effects::default();

@@ -28,7 +28,7 @@ const READ_BYTES_MIN: usize = 2_048;
 /// Bytes to gather before they are written.
 const WRITE_BYTES: usize = 64 * 1_024;
 /// The longest greeting: it is short, and who sends it is not known yet.
-const GREETING_BYTES_MAX: usize = 1_024;
+pub(crate) const GREETING_BYTES_MAX: usize = 1_024;
 /// Requests above it are long ones, and have to share what there is for them.
 const SHORT_BYTES_MAX: usize = 16 * 1_024;
 
@@ -197,7 +197,9 @@ impl<S: AsyncRead> Incoming<'_, S> {
 
 /// Reads a request. Bytes after it are let pass, as Apache does: they may be what a later version of
 /// the protocol adds.
-fn understand(frame: &[u8]) -> Result<(RequestHeader, Result<Request, DecodeError>), DecodeError> {
+pub(crate) fn understand(
+    frame: &[u8],
+) -> Result<(RequestHeader, Result<Request, DecodeError>), DecodeError> {
     let (header, mut body) = decode_request_header(frame)?;
     let request = OpCode::try_from(header.op).and_then(|op| Request::decode(op, &mut body));
     match request {

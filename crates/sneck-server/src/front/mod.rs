@@ -1,6 +1,6 @@
 //! How clients come in. All ways lead to the same bytes and the same core.
 
-mod connection;
+pub(crate) mod connection;
 mod places;
 mod processes;
 mod tcp;

@@ -371,6 +371,8 @@ impl Claim for ZooKeeperClaim {
         let over = session_over(self.session.as_ref());
         let seat = self.seat.as_mut().ok();
         tokio::select! {
+            biased;
+            () = over => {}
             event = ahead => {
                 self.ahead = None;
                 if let (Some(seat), Some(event)) = (seat, event)
@@ -386,7 +388,6 @@ impl Claim for ZooKeeperClaim {
                     seat.own_doubtful();
                 }
             }
-            () = over => {}
         }
     }
 

@@ -33,9 +33,10 @@ pub(crate) async fn run(shared: Arc<Shared>, options: SessionOptions, seed: u64)
         }
         dialer.failed(shared, server, failure);
         tokio::select! {
-            () = dialer.pause(shared.connect_max()) => {}
+            biased;
             // A session that is being closed, or over, has no time to wait.
             () = shared.closing() => {}
+            () = dialer.pause(shared.connect_max()) => {}
         }
     }
 }
@@ -65,7 +66,12 @@ async fn serve(shared: &Shared, stream: Box<dyn Duplex>) -> Failure {
             outgoing = shared.lock().outgoing().split();
         }
         incoming.reserve(READ_BYTES);
+        // In a fixed order, so that a run can be repeated. Answers come before the alarm: after a time in
+        // which this process was stopped they are there, and are no silence. None of the four is ready
+        // for ever: what may be sent is bounded by what is in flight, and tokio lets no task read on and
+        // on.
         let step = tokio::select! {
+            biased;
             sent = send(&mut writer, &mut outgoing), if flush || !outgoing.is_empty() => {
                 sent.map(|to_flush| flush = to_flush).map_err(Failure::from)
             }
@@ -74,10 +80,10 @@ async fn serve(shared: &Shared, stream: Box<dyn Duplex>) -> Failure {
                 Ok(_) => receive(shared, &mut incoming),
                 Err(error) => Err(error.into()),
             },
-            () = shared.wake.notified() => Ok(()),
             () = alarm.rings(shared) => {
                 shared.step(|machine, now, _| machine.on_time(now)).map_err(Failure::from)
             }
+            () = shared.wake.notified() => Ok(()),
         };
         if let Err(failure) = step {
             return failure;

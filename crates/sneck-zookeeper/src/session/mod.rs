@@ -89,7 +89,7 @@ impl Session {
             chroot: chroot_of(&options.chroot),
         };
         let connect_timeout = options.connect_timeout;
-        let seed = ClaimId::random().as_u128() as u64;
+        let seed = options.seed.unwrap_or_else(|| ClaimId::random().as_u128() as u64);
         let mut state = shared.state();
         tokio::spawn(driver::run(shared.clone(), options, seed));
         let opened = state.wait_for(|state| *state != SessionState::Suspended);
