@@ -1,6 +1,6 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
 //! `cargo xtask chaos`, `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask mutate`,
-//! `cargo xtask tidy`.
+//! `cargo xtask sim`, `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
@@ -12,6 +12,7 @@ mod history;
 mod kazoo;
 mod mutate;
 mod servers;
+mod sim;
 mod talk;
 mod test;
 mod tidy;
@@ -50,6 +51,8 @@ enum Verb {
     /// Break the scripts of Redis and the statements of Cassandra, one place after the other, and see that a
     /// test notices each.
     Mutate(mutate::Arguments),
+    /// Run the client and the server under simulated networks, disks, clocks and operators.
+    Sim(sim::Arguments),
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates, the tests of
     /// the tables of what is proven.
     Tidy,
@@ -67,6 +70,7 @@ async fn main() -> ExitCode {
         Verb::History(arguments) => history::run(&arguments),
         Verb::Kazoo => kazoo::run(),
         Verb::Mutate(arguments) => mutate::run(&arguments),
+        Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Tidy => tidy::run(),
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -106,6 +106,7 @@ pub struct Machine {
     core: Core,
     limits: Limits,
     incoming: BTreeMap<u64, Incoming>,
+    log_bytes: usize,
 }
 
 /// The connection that an operator comes by; no other may have this number.
@@ -119,12 +120,19 @@ impl Machine {
     /// When a whole record is none of a server's, or does not fit those before it.
     pub fn recover(shape: &Shape, log: &[u8], time_ms: u64) -> Self {
         let mut contents = Contents::new(FLOOR);
-        for txn in Txn::decode_all(whole_records(log)).expect("a log that a server has written") {
+        let log = whole_records(log);
+        for txn in Txn::decode_all(log).expect("a log that a server has written") {
             contents.apply(&txn).expect("a transaction that fits those before it");
         }
         let settings = settings(shape);
         let limits = settings.limits.clone();
-        Self { core: Core::new(settings, contents, at(time_ms)), limits, incoming: BTreeMap::new() }
+        let core = Core::new(settings, contents, at(time_ms));
+        Self { core, limits, incoming: BTreeMap::new(), log_bytes: log.len() }
+    }
+
+    /// How many bytes of the log it was recovered from were whole records.
+    pub fn log_bytes(&self) -> usize {
+        self.log_bytes
     }
 
     /// The last transaction that it has made.
@@ -140,7 +148,10 @@ impl Machine {
     /// A connection begins.
     pub fn opened(&mut self, connection: u64, time_ms: u64) -> Outcome {
         self.incoming.insert(connection, Incoming::default());
-        self.handle(Input::Opened { connection: ConnectionId(connection), peer: Peer::Local }, time_ms)
+        self.handle(
+            Input::Opened { connection: ConnectionId(connection), peer: Peer::Local },
+            time_ms,
+        )
     }
 
     /// A connection has ended.
@@ -206,13 +217,13 @@ impl Machine {
 
     fn next_input(&mut self, connection: u64) -> Result<Option<Input>, NoRequest> {
         let Some(incoming) = self.incoming.get_mut(&connection) else { return Ok(None) };
-        let limit =
-            if incoming.greeted { self.limits.frame_bytes_max } else { GREETING_BYTES_MAX };
+        let limit = if incoming.greeted { self.limits.frame_bytes_max } else { GREETING_BYTES_MAX };
         let frame = FrameDecoder::new(limit).next(&mut incoming.bytes).map_err(|_| NoRequest)?;
         let Some(frame) = frame else { return Ok(None) };
         let connection = ConnectionId(connection);
         if !std::mem::replace(&mut incoming.greeted, true) {
-            let request = ConnectRequest::decode(&mut Reader::new(&frame)).map_err(|_| NoRequest)?;
+            let request =
+                ConnectRequest::decode(&mut Reader::new(&frame)).map_err(|_| NoRequest)?;
             return Ok(Some(Input::Greeting { connection, request }));
         }
         let (header, body) = understand(&frame).map_err(|_| NoRequest)?;

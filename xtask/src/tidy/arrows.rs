@@ -29,6 +29,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sneck-history", &[]),
     // The server is one under test there, and the wire is for what an operator and no client says.
     ("sneck-chaos", &["sneck", "sneck-history", "sneck-server", "sneck-testkit", "sneck-wire"]),
+    // The shipped state machines, in a world of its own.
+    (
+        "sneck-sim",
+        &["sneck", "sneck-core", "sneck-history", "sneck-server", "sneck-wire", "sneck-zookeeper"],
+    ),
     ("sneck-fuzz", &["sneck-server", "sneck-wire", "sneck-zookeeper"]),
     ("xtask", &["sneck-testkit"]),
 ];

@@ -1,0 +1,282 @@
+//! A plan: who asks for which lock and when, and what goes wrong. All else of a run follows from it.
+
+use serde::{Deserialize, Serialize};
+
+/// A whole run. It is written down as it is, so that one that failed can be kept, and be made smaller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Decides what the rest leaves open: delays, jitter, which of several.
+    pub seed: u64,
+    /// The unit of the server's time, in milliseconds.
+    pub tick_ms: u64,
+    /// The session timeout that clients ask for.
+    pub session_ms: u64,
+    /// After how long a waiter looks again although nobody woke it.
+    pub recheck_ms: u64,
+    /// How long a packet takes, from and to. At least 1; the shortest is as far as processes run at a time.
+    pub latency_ms: (u64, u64),
+    /// How long the disk takes to make something durable, from and to.
+    pub sync_ms: (u64, u64),
+    /// Whether packets arrive in pieces.
+    pub splits: bool,
+    /// When clients begin no more steps.
+    pub busy_ms: u64,
+    /// Those who ask for locks.
+    pub clients: Vec<Client>,
+    /// What goes wrong, in no particular order.
+    pub faults: Vec<Fault>,
+}
+
+/// One process that asks for locks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// By how much its clock is too fast, in millionths; negative if it is too slow.
+    pub drift_ppm: i64,
+    /// What it does at the same time, each a row of steps.
+    pub tasks: Vec<Vec<Step>>,
+    /// Whether it closes its connection when it is done.
+    pub closes: bool,
+}
+
+/// One lock that is asked for, held and given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// How long after the last step.
+    pub after_ms: u64,
+    /// Which of the locks of its kind.
+    pub lock: u8,
+    /// How it is asked for.
+    pub ask: Ask,
+    /// How long it is held.
+    pub hold_ms: u64,
+    /// Whether the future that waits for it is dropped, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<Cancel>,
+    /// Whether the guard is dropped, which releases in the background, or unlocked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drops: bool,
+}
+
+/// How a lock is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// A mutex, for as long as it takes.
+    Lock,
+    /// A mutex, unless somebody has it.
+    Try,
+    /// A mutex, for so many milliseconds.
+    Within(u64),
+    /// To read.
+    Read,
+    /// To write.
+    Write,
+    /// To write, and after half of the time to read.
+    WriteThenRead,
+    /// So many permits of a semaphore of [`PERMITS`].
+    Permits(u32),
+}
+
+/// How many permits each semaphore has.
+pub const PERMITS: u32 = 3;
+
+/// When a future is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cancel {
+    /// After it was polled so often.
+    Polls(u32),
+    /// After so many milliseconds.
+    After(u64),
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// When it begins, in milliseconds since the beginning of the run.
+    pub at_ms: u64,
+    /// How long it lasts, where it lasts.
+    #[serde(default)]
+    pub for_ms: u64,
+    /// What it is.
+    pub what: Trouble,
+}
+
+/// What goes wrong. Clients are named by their index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// The connections of a client break, and what is on the way is lost.
+    Cut(usize),
+    /// Nothing gets through in a direction, until the end of it.
+    Hold {
+        /// Of which client.
+        client: usize,
+        /// Whether requests are held.
+        up: bool,
+        /// Whether answers are held.
+        down: bool,
+    },
+    /// From now on nothing gets through on the present connections of a client in one direction, and
+    /// nobody is told.
+    Swallow {
+        /// Of which client.
+        client: usize,
+        /// Whether the requests are lost, or the answers.
+        up: bool,
+    },
+    /// Everything takes so many milliseconds longer.
+    Slow {
+        /// For which client.
+        client: usize,
+        /// How much longer.
+        ms: u64,
+    },
+    /// A client's process stands still, as after `SIGSTOP`.
+    Pause(usize),
+    /// A client's machine is suspended: its timers stand still with it.
+    Suspend(usize),
+    /// A client's process is killed.
+    Kill(usize),
+    /// The server is killed, and back after the end of it with what its disk kept.
+    KillServer {
+        /// How much of what was written and not yet durable has survived, in thousandths of its bytes.
+        kept: u64,
+    },
+    /// The server's process stands still.
+    PauseServer,
+    /// The server accepts no new connection.
+    Refuse,
+    /// The disk takes so many milliseconds longer.
+    SlowDisk(u64),
+    /// An operator deletes one of the places there are just then.
+    Remove(u64),
+}
+
+impl Trouble {
+    /// Its name in a history.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Trouble::Cut(_) => "cut",
+            Trouble::Hold { .. } => "hold",
+            Trouble::Swallow { up: true, .. } => "swallowed requests",
+            Trouble::Swallow { .. } => "swallowed replies",
+            Trouble::Slow { .. } => "slow",
+            Trouble::Pause(_) | Trouble::Suspend(_) => sneck_history::PAUSE,
+            Trouble::Kill(_) => sneck_history::CRASH,
+            Trouble::KillServer { .. } => "server killed",
+            Trouble::PauseServer => "server paused",
+            Trouble::Refuse => "refuse",
+            Trouble::SlowDisk(_) => "slow disk",
+            Trouble::Remove(_) => sneck_history::REMOVAL,
+        }
+    }
+
+    /// The same where this client is left out; nothing, if it befell that one.
+    fn without(self, left_out: usize) -> Option<Trouble> {
+        let moved = |client: usize| match client {
+            same if same == left_out => None,
+            later if later > left_out => Some(later - 1),
+            earlier => Some(earlier),
+        };
+        Some(match self {
+            Trouble::Cut(client) => Trouble::Cut(moved(client)?),
+            Trouble::Hold { client, up, down } => {
+                Trouble::Hold { client: moved(client)?, up, down }
+            }
+            Trouble::Swallow { client, up } => Trouble::Swallow { client: moved(client)?, up },
+            Trouble::Slow { client, ms } => Trouble::Slow { client: moved(client)?, ms },
+            Trouble::Pause(client) => Trouble::Pause(moved(client)?),
+            Trouble::Suspend(client) => Trouble::Suspend(moved(client)?),
+            Trouble::Kill(client) => Trouble::Kill(moved(client)?),
+            of_nobody => of_nobody,
+        })
+    }
+
+    /// Whom it befalls, where that is known before it begins; otherwise the store.
+    pub(crate) fn client(self) -> Option<usize> {
+        match self {
+            Trouble::Cut(client)
+            | Trouble::Hold { client, .. }
+            | Trouble::Swallow { client, .. }
+            | Trouble::Slow { client, .. }
+            | Trouble::Pause(client)
+            | Trouble::Suspend(client)
+            | Trouble::Kill(client) => Some(client),
+            _ => None,
+        }
+    }
+}
+
+impl Fault {
+    /// Whether it is on at this time.
+    pub(crate) fn covers(&self, ms: u64) -> bool {
+        (self.at_ms..self.at_ms + self.for_ms).contains(&ms)
+    }
+
+    /// When it is over.
+    pub(crate) fn end_ms(&self) -> u64 {
+        self.at_ms + self.for_ms
+    }
+}
+
+impl Plan {
+    /// Packets take at least so long: until then processes can run without looking at each other.
+    pub(crate) fn window_ms(&self) -> u64 {
+        self.latency_ms.0.max(1)
+    }
+
+    /// Leaves out a client, and what befalls it.
+    pub(crate) fn leave_out(&mut self, client: usize) {
+        self.clients.remove(client);
+        let faults = std::mem::take(&mut self.faults).into_iter();
+        self.faults = faults
+            .filter_map(|fault| Some(Fault { what: fault.what.without(client)?, ..fault }))
+            .collect();
+    }
+
+    /// When the last fault is over.
+    pub(crate) fn calm_ms(&self) -> u64 {
+        self.faults.iter().map(Fault::end_ms).max().unwrap_or_default()
+    }
+
+    /// How long packets sent now are on hold.
+    pub(crate) fn held_until(&self, of: usize, is_up: bool, ms: u64) -> u64 {
+        let mut until = ms;
+        while let Some(fault) = self.faults.iter().find(|fault| {
+            fault.covers(until)
+                && matches!(fault.what, Trouble::Hold { client, up, down }
+                    if client == of && if is_up { up } else { down })
+        }) {
+            until = fault.end_ms();
+        }
+        until
+    }
+
+    /// How much longer packets of a client take.
+    pub(crate) fn slowness_ms(&self, of: usize, at_ms: u64) -> u64 {
+        let slow =
+            self.faults.iter().filter(|fault| fault.covers(at_ms)).filter_map(|fault| match fault
+                .what
+            {
+                Trouble::Slow { client, ms } if client == of => Some(ms),
+                _ => None,
+            });
+        slow.sum()
+    }
+
+    /// Whether a fault of a kind is on.
+    pub(crate) fn any(&self, at_ms: u64, is: impl Fn(&Trouble) -> bool) -> bool {
+        self.faults.iter().any(|fault| fault.covers(at_ms) && is(&fault.what))
+    }
+
+    /// How much longer the disk takes.
+    pub(crate) fn sync_slowness_ms(&self, at_ms: u64) -> u64 {
+        let slow = self.faults.iter().filter(|fault| fault.covers(at_ms));
+        slow.map(|fault| if let Trouble::SlowDisk(ms) = fault.what { ms } else { 0 }).sum()
+    }
+}

@@ -1,0 +1,167 @@
+//! Plans from seeds.
+//!
+//! Each plan has some kinds of faults and not the others, at rates of its own: with all of them at once,
+//! each would hide what another does. The idea is Groce's swarm testing (ISSTA 2012).
+
+use fastrand::Rng;
+
+use crate::plan::{Ask, Cancel, Client, Fault, PERMITS, Plan, Step, Trouble};
+
+/// How long clients go on asking and faults go on beginning, in milliseconds.
+const BUSY_MS: u64 = 20_000;
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn of_seed(seed: u64) -> Plan {
+        let mut rng = Rng::with_seed(seed);
+        let tick_ms = pick(&mut rng, &[500, 1_000, 2_000]);
+        let session_ms = tick_ms * rng.u64(2..=5).max(if tick_ms == 500 { 4 } else { 2 });
+        let latency_ms = pick(&mut rng, &[(5, 5), (10, 15), (10, 60), (20, 30), (20, 150)]);
+        let sync_ms = pick(&mut rng, &[1, 5, 30]);
+        let count = rng.usize(2..=5);
+        let menu = Menu::new(&mut rng);
+        let clients = (0..count).map(|_| client(&mut rng, &menu)).collect();
+        Plan {
+            seed,
+            tick_ms,
+            session_ms,
+            // Mostly so long that whoever is not woken is seen to be late.
+            recheck_ms: if rng.u8(..4) == 0 { 10_000 } else { 3_600_000 },
+            latency_ms,
+            sync_ms: (1, sync_ms),
+            splits: rng.u8(..4) == 0,
+            busy_ms: BUSY_MS,
+            clients,
+            faults: faults(&mut rng, count, session_ms),
+        }
+    }
+}
+
+fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
+    of[rng.usize(..of.len())]
+}
+
+/// What the clients of one plan ask for.
+struct Menu {
+    asks: Vec<Ask>,
+    /// How many locks there are of each kind.
+    locks: u8,
+    /// How often a future is dropped, of 16 times.
+    cancels: u8,
+    pause_ms: u64,
+    hold_ms: u64,
+    tasks: usize,
+}
+
+impl Menu {
+    fn new(rng: &mut Rng) -> Menu {
+        let mutexes = [Ask::Lock, Ask::Lock, Ask::Try, Ask::Within(2_000)];
+        let books = [Ask::Read, Ask::Read, Ask::Write, Ask::WriteThenRead];
+        let pools = [Ask::Permits(1), Ask::Permits(2), Ask::Permits(PERMITS)];
+        let mut asks: Vec<Ask> = mutexes.to_vec();
+        match rng.u8(..4) {
+            0 => asks = books.to_vec(),
+            1 => asks = pools.to_vec(),
+            2 => asks.extend(books.into_iter().chain(pools)),
+            _ => {}
+        }
+        Menu {
+            asks,
+            locks: rng.u8(1..=2),
+            cancels: pick(rng, &[0, 0, 3, 8]),
+            pause_ms: pick(rng, &[50, 400, 2_000]),
+            hold_ms: pick(rng, &[30, 400, 3_000]),
+            tasks: rng.usize(1..=2),
+        }
+    }
+}
+
+fn client(rng: &mut Rng, menu: &Menu) -> Client {
+    let task = |rng: &mut Rng| {
+        let mut steps = Vec::new();
+        let mut ms = 0;
+        while ms < BUSY_MS && steps.len() < 25 {
+            let step = step(rng, menu);
+            ms += step.after_ms + step.hold_ms + 200;
+            steps.push(step);
+        }
+        steps
+    };
+    Client {
+        drift_ppm: pick(rng, &[0, 0, 10_000, -10_000]),
+        tasks: (0..menu.tasks).map(|_| task(rng)).collect(),
+        closes: rng.bool(),
+    }
+}
+
+fn step(rng: &mut Rng, menu: &Menu) -> Step {
+    let cancel = (rng.u8(..16) < menu.cancels).then(|| match rng.bool() {
+        true => Cancel::Polls(rng.u32(1..12)),
+        false => Cancel::After(rng.u64(..1_500)),
+    });
+    Step {
+        after_ms: rng.u64(..=menu.pause_ms),
+        lock: rng.u8(..menu.locks),
+        ask: pick(rng, &menu.asks),
+        hold_ms: rng.u64(..=menu.hold_ms),
+        cancel,
+        drops: rng.u8(..4) == 0,
+    }
+}
+
+fn faults(rng: &mut Rng, clients: usize, session_ms: u64) -> Vec<Fault> {
+    /// The kinds: see `trouble`.
+    const KINDS: u8 = 12;
+    let kinds: Vec<u8> = (0..KINDS).filter(|_| rng.u8(..3) == 0).collect();
+    if kinds.is_empty() {
+        return Vec::new();
+    }
+    let count = rng.usize(..10);
+    let mut killed = 0;
+    let mut faults = Vec::new();
+    for _ in 0..count {
+        let kind = pick(rng, &kinds);
+        let what = trouble(rng, kind, clients);
+        if let Trouble::Kill(_) = what {
+            // Somebody has to be left.
+            killed += 1;
+            if killed >= clients {
+                continue;
+            }
+        }
+        let at_ms = rng.u64(500..BUSY_MS);
+        let for_ms = match what {
+            Trouble::Cut(_) | Trouble::Swallow { .. } | Trouble::Kill(_) | Trouble::Remove(_) => 0,
+            _ => length(rng, session_ms),
+        };
+        faults.push(Fault { at_ms, for_ms, what });
+    }
+    faults
+}
+
+/// Around what matters: a fraction of the session, a little less or more than it, or much more.
+fn length(rng: &mut Rng, session_ms: u64) -> u64 {
+    let base = pick(rng, &[session_ms / 8, session_ms / 3, session_ms, session_ms * 2]);
+    rng.u64(base / 2..=base * 3 / 2).max(1)
+}
+
+fn trouble(rng: &mut Rng, kind: u8, clients: usize) -> Trouble {
+    let client = rng.usize(..clients);
+    match kind {
+        0 => Trouble::Cut(client),
+        1 => {
+            let (up, down) = pick(rng, &[(true, true), (true, false), (false, true)]);
+            Trouble::Hold { client, up, down }
+        }
+        2 => Trouble::Swallow { client, up: rng.bool() },
+        3 => Trouble::Slow { client, ms: pick(rng, &[100, 500, 1_500]) },
+        4 => Trouble::Pause(client),
+        5 => Trouble::Suspend(client),
+        6 => Trouble::Kill(client),
+        7 => Trouble::KillServer { kept: pick(rng, &[0, 500, 1_000]) },
+        8 => Trouble::PauseServer,
+        9 => Trouble::Refuse,
+        10 => Trouble::SlowDisk(pick(rng, &[50, 400, 1_500])),
+        _ => Trouble::Remove(rng.u64(..)),
+    }
+}

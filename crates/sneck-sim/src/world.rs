@@ -1,0 +1,518 @@
+//! The world around the processes: the network, the server's machine, the resource, and time.
+//!
+//! Time goes in windows no longer than the shortest way of a packet. In each, every process runs for
+//! itself; then what they sent and told, and all else that happens in the window, happens in its order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use sneck_history::{Arbiter, Entry, Event, Message, Reply, Say};
+use sneck_server::simulation::{Done, Sent, Shape, Written};
+
+use crate::host::Host;
+use crate::nic::{Down, Up};
+use crate::plan::{Plan, Trouble};
+use crate::station::{Shown, Station};
+use crate::trace::Trace;
+use crate::truth::Truth;
+use crate::verdict::{Run, conclude};
+use crate::wire::Wire;
+use crate::words;
+
+/// Runs a plan; `readable` keeps what happened as lines, besides the number that stands for it.
+pub fn run(plan: &Plan, readable: bool) -> Run {
+    let mut world = World::new(plan, readable);
+    let (hosts, quiet_ms) = world.live();
+    let stuck = hosts.iter().enumerate().filter(|(_, host)| !host.is_over());
+    let mut complaints: Vec<String> =
+        stuck.map(|(at, _)| format!("client {} did not come to an end", at + 1)).collect();
+    complaints.extend(hosts.iter().filter_map(|host| host.panic().map(ToOwned::to_owned)));
+    world.tell(quiet_ms, None, Event::Quiet);
+    conclude(plan, world.entries, &world.truth, complaints, world.trace, quiet_ms)
+}
+
+struct World<'a> {
+    plan: &'a Plan,
+    rng: Rng,
+    queue: BTreeMap<(u64, u64), Happening>,
+    number: u64,
+    station: Station,
+    wires: BTreeMap<u64, Wire>,
+    arbiter: Arbiter,
+    truth: Truth,
+    entries: Vec<Entry>,
+    trace: Trace,
+    /// Removals that their victims have not learned of, by attempt.
+    robbed: BTreeMap<u64, u64>,
+    /// The attempts that were ever granted.
+    granted: BTreeSet<u64>,
+    /// What is for the processes after this window, by process.
+    for_hosts: Vec<(usize, u64, Down)>,
+    orders: Vec<(usize, Order)>,
+}
+
+/// Something that happens at some time.
+enum Happening {
+    /// Something comes to the server's machine on a connection.
+    AtServer(Up),
+    /// Something comes to the resource.
+    AtResource {
+        client: usize,
+        number: u64,
+        say: Say,
+    },
+    Told {
+        client: usize,
+        say: Say,
+    },
+    Tick {
+        life: u32,
+    },
+    Synced {
+        life: u32,
+    },
+    Begins(usize),
+    Ends(usize),
+}
+
+/// What happens to a process at the end of a window.
+enum Order {
+    Stop { until_ms: u64, suspended: bool },
+    Kill,
+}
+
+impl<'a> World<'a> {
+    fn new(plan: &'a Plan, readable: bool) -> Self {
+        let ms = std::time::Duration::from_millis;
+        let shape = Shape {
+            tick: ms(plan.tick_ms),
+            session_timeouts: (ms(plan.tick_ms * 2), ms(plan.tick_ms * 20)),
+            reap_every: ms(5_000),
+        };
+        let mut world = World {
+            plan,
+            rng: Rng::with_seed(!plan.seed),
+            queue: BTreeMap::new(),
+            number: 0,
+            station: Station::new(shape),
+            wires: BTreeMap::new(),
+            arbiter: Arbiter::default(),
+            truth: Truth::default(),
+            entries: Vec::new(),
+            trace: Trace::new(readable),
+            robbed: BTreeMap::new(),
+            granted: BTreeSet::new(),
+            for_hosts: Vec::new(),
+            orders: Vec::new(),
+        };
+        world.will(plan.tick_ms / 4, Happening::Tick { life: 1 });
+        for (number, fault) in plan.faults.iter().enumerate() {
+            world.will(fault.at_ms, Happening::Begins(number));
+        }
+        world
+    }
+
+    /// Lets everything happen, until everybody is done and nothing is left, or far too late.
+    fn live(&mut self) -> (Vec<Host>, u64) {
+        let plan = self.plan;
+        let mut hosts: Vec<_> = (0..plan.clients.len()).map(|at| Host::start(at, plan)).collect();
+        let calm_ms = plan.calm_ms().max(plan.busy_ms);
+        // Everybody in line, one after the other, and some recovery.
+        let late_ms = calm_ms + 120_000 + 8 * plan.session_ms;
+        let mut done_ms = None;
+        let mut now_ms = 0;
+        loop {
+            let end_ms = now_ms + plan.window_ms();
+            for (client, host) in hosts.iter_mut().enumerate() {
+                let (sent, told) = host.run(end_ms);
+                for (at_ms, say) in told {
+                    self.will(at_ms, Happening::Told { client, say });
+                }
+                for (at_ms, up) in sent {
+                    self.send_up(client, at_ms, up);
+                }
+            }
+            while let Some(first) = self.queue.first_entry().filter(|first| first.key().0 < end_ms)
+            {
+                let (key, happening) = first.remove_entry();
+                self.happen(key, happening);
+            }
+            self.hand_over(&mut hosts, end_ms);
+            now_ms = end_ms;
+            if hosts.iter().all(Host::is_over) && now_ms > plan.calm_ms() {
+                let since_ms = *done_ms.get_or_insert(now_ms);
+                let settled = now_ms > since_ms + 2 * plan.session_ms + 3 * plan.tick_ms + 2_000;
+                if self.truth.paths().is_empty() || settled {
+                    return (hosts, now_ms);
+                }
+            }
+            if now_ms > late_ms {
+                return (hosts, now_ms);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, hosts: &mut [Host], now_ms: u64) {
+        for (client, at_ms, down) in self.for_hosts.drain(..) {
+            hosts[client].will_get(at_ms, down);
+        }
+        for (client, order) in self.orders.drain(..) {
+            match order {
+                Order::Stop { until_ms, suspended } => {
+                    hosts[client].stop(now_ms, until_ms, suspended)
+                }
+                Order::Kill => hosts[client].kill(),
+            }
+        }
+    }
+
+    fn will(&mut self, at_ms: u64, happening: Happening) {
+        self.number += 1;
+        self.queue.insert((at_ms, self.number), happening);
+    }
+
+    fn happen(&mut self, (at_ms, number): (u64, u64), happening: Happening) {
+        let of_server = matches!(
+            happening,
+            Happening::AtServer(_) | Happening::Tick { .. } | Happening::Synced { .. }
+        );
+        if of_server && self.plan.any(at_ms, |what| *what == Trouble::PauseServer) {
+            // Under its old number, so that the order stays what it was.
+            self.queue.insert((at_ms + 1, number), happening);
+            return;
+        }
+        match happening {
+            Happening::AtServer(up) => self.at_server(at_ms, up),
+            Happening::AtResource { client, number, say } => {
+                self.at_resource(at_ms, client, number, say);
+            }
+            Happening::Told { client, say } => {
+                self.hear(at_ms, &say);
+                self.write_down(at_ms, Some(client), say);
+            }
+            Happening::Tick { life } if life == self.station.life() => {
+                if let Some(machine) = self.station.machine() {
+                    let outcome = machine.tick(at_ms);
+                    let shown = self.station.take(outcome);
+                    self.show(at_ms, shown);
+                }
+                self.will(at_ms + (self.plan.tick_ms / 4).max(1), Happening::Tick { life });
+            }
+            Happening::Synced { life } if life == self.station.life() => {
+                let shown = self.station.synced();
+                self.show(at_ms, shown);
+            }
+            Happening::Tick { .. } | Happening::Synced { .. } => {}
+            Happening::Begins(fault) => self.begins(at_ms, fault),
+            Happening::Ends(fault) => self.ends(at_ms, fault),
+        }
+    }
+
+    // ----- the network -----
+
+    fn latency(&mut self, client: usize, at_ms: u64) -> u64 {
+        let (from, to) = self.plan.latency_ms;
+        self.rng.u64(from..=to.max(from)) + self.plan.slowness_ms(client, at_ms)
+    }
+
+    fn send_up(&mut self, client: usize, at_ms: u64, up: Up) {
+        let (connection, lost) = match &up {
+            Up::Access(..) => return self.ask_resource(client, at_ms, up),
+            Up::Open(connection) => {
+                self.wires.insert(*connection, Wire::new(client));
+                (*connection, false)
+            }
+            Up::Bytes(connection, _) => (*connection, true),
+            Up::Close(connection) => (*connection, true),
+        };
+        let free_ms = self.plan.held_until(client, true, at_ms);
+        let latency = self.latency(client, free_ms);
+        let Some(wire) = self.wires.get_mut(&connection) else { return };
+        if wire.broken || (lost && wire.up.swallows) {
+            return;
+        }
+        let arrival_ms = wire.up.arrival(free_ms + latency);
+        let Up::Bytes(_, bytes) = up else {
+            return self.will(arrival_ms, Happening::AtServer(up));
+        };
+        for piece in self.pieces(bytes) {
+            let later = if self.plan.splits { self.rng.u64(..3) } else { 0 };
+            let Some(wire) = self.wires.get_mut(&connection) else { return };
+            let arrival_ms = wire.up.arrival(arrival_ms + later);
+            self.will(arrival_ms, Happening::AtServer(Up::Bytes(connection, piece)));
+        }
+    }
+
+    fn send_down(&mut self, connection: u64, at_ms: u64, down: Down) {
+        let Some(client) = self.wires.get(&connection).map(|wire| wire.client) else { return };
+        let free_ms = self.plan.held_until(client, false, at_ms);
+        let latency = self.latency(client, free_ms);
+        let Some(wire) = self.wires.get_mut(&connection) else { return };
+        if wire.broken || wire.down.swallows {
+            return;
+        }
+        let arrival_ms = wire.down.arrival(free_ms + latency);
+        let Down::Bytes(_, bytes) = down else {
+            return self.for_hosts.push((client, arrival_ms, down));
+        };
+        for piece in self.pieces(bytes) {
+            let later = if self.plan.splits { self.rng.u64(..3) } else { 0 };
+            let Some(wire) = self.wires.get_mut(&connection) else { return };
+            let arrival_ms = wire.down.arrival(arrival_ms + later);
+            self.for_hosts.push((client, arrival_ms, Down::Bytes(connection, piece)));
+        }
+    }
+
+    fn pieces(&mut self, mut bytes: Bytes) -> Vec<Bytes> {
+        if !self.plan.splits || bytes.len() < 2 || self.rng.bool() {
+            return vec![bytes];
+        }
+        let rest = bytes.split_off(self.rng.usize(1..bytes.len()));
+        vec![bytes, rest]
+    }
+
+    /// Breaks a connection: what is on the way is lost, and both ends are told.
+    fn break_off(&mut self, connection: u64, at_ms: u64) {
+        let Some(wire) = self.wires.get_mut(&connection).filter(|wire| !wire.broken) else {
+            return;
+        };
+        wire.broken = true;
+        let client = wire.client;
+        let (there, here) = (self.latency(client, at_ms), self.latency(client, at_ms));
+        self.will(at_ms + there, Happening::AtServer(Up::Close(connection)));
+        self.for_hosts.push((client, at_ms + here, Down::Closed(connection)));
+    }
+
+    fn connections_of(&self, client: usize) -> Vec<u64> {
+        let of_client = self.wires.iter().filter(|(_, wire)| wire.client == client && !wire.broken);
+        of_client.map(|(connection, _)| *connection).collect()
+    }
+
+    // ----- the server -----
+
+    fn at_server(&mut self, at_ms: u64, up: Up) {
+        let (Up::Open(connection) | Up::Bytes(connection, _) | Up::Close(connection)) = &up else {
+            return;
+        };
+        let connection = *connection;
+        let broken = self.wires.get(&connection).is_none_or(|wire| wire.broken);
+        if broken && !matches!(up, Up::Close(_)) {
+            return;
+        }
+        let refuses = self.plan.any(at_ms, |what| *what == Trouble::Refuse);
+        let Some(machine) = self.station.machine() else {
+            return self.send_down(connection, at_ms, Down::Refused(connection));
+        };
+        let outcome = match up {
+            Up::Open(_) if refuses => {
+                return self.send_down(connection, at_ms, Down::Refused(connection));
+            }
+            Up::Open(_) => {
+                let outcome = machine.opened(connection, at_ms);
+                self.send_down(connection, at_ms, Down::Accepted(connection));
+                outcome
+            }
+            Up::Bytes(_, bytes) if machine.knows(connection) => {
+                let client = self.wires.get(&connection).map_or(0, |wire| wire.client as u64);
+                let said =
+                    || format!("client {} -> server: {}", client + 1, words::of_client(&bytes));
+                self.trace.note(at_ms, &[1, connection], &bytes, said);
+                machine.received(connection, &bytes, at_ms)
+            }
+            // It was on an earlier process, or was hung up on.
+            Up::Bytes(..) => return self.send_down(connection, at_ms, Down::Closed(connection)),
+            _ => {
+                self.wires.remove(&connection);
+                machine.closed(connection, at_ms)
+            }
+        };
+        let shown = self.station.take(outcome);
+        self.show(at_ms, shown);
+    }
+
+    fn show(&mut self, at_ms: u64, shown: Shown) {
+        if shown.sync.is_some() {
+            let (from, to) = self.plan.sync_ms;
+            let due_ms =
+                at_ms + self.rng.u64(from..=to.max(from)) + self.plan.sync_slowness_ms(at_ms);
+            let life = self.station.life();
+            self.will(due_ms, Happening::Synced { life });
+        }
+        shown.durable.iter().for_each(|written| self.durable(at_ms, written));
+        for Sent { connection, bytes, .. } in shown.sent {
+            let down = match bytes {
+                Some(bytes) => {
+                    let words =
+                        || format!("server -> {}: {}", connection >> 32, words::of_server(&bytes));
+                    self.trace.note(at_ms, &[2, connection], &bytes, words);
+                    Down::Bytes(connection, bytes)
+                }
+                None => Down::Closed(connection),
+            };
+            self.send_down(connection, at_ms, down);
+        }
+    }
+
+    fn durable(&mut self, at_ms: u64, written: &Written) {
+        for event in self.truth.take(written, at_ms * 1_000_000) {
+            self.tell(at_ms, None, event);
+        }
+    }
+
+    // ----- the resource -----
+
+    fn ask_resource(&mut self, client: usize, at_ms: u64, up: Up) {
+        let Up::Access(number, say) = up else { return };
+        // Mostly it is near, and now and then a packet takes long: that is what fences are for.
+        let delay_ms = if self.rng.u8(..16) == 0 { self.rng.u64(100..3_000) } else { 10 };
+        self.will(at_ms + delay_ms, Happening::AtResource { client, number, say });
+    }
+
+    fn at_resource(&mut self, at_ms: u64, client: usize, number: u64, say: Say) {
+        let version = self.write_down(at_ms, Some(client), say);
+        self.for_hosts.push((client, at_ms + self.plan.window_ms(), Down::Answer(number, version)));
+    }
+
+    // ----- the history -----
+
+    fn tell(&mut self, at_ms: u64, client: Option<usize>, event: Event) {
+        self.write_down(at_ms, client, Say::Event(event));
+    }
+
+    fn write_down(&mut self, at_ms: u64, client: Option<usize>, say: Say) -> Option<u64> {
+        let client = client.map(|client| u32::try_from(client).unwrap_or(u32::MAX) + 1);
+        let message = Message { client, own_ns: None, say };
+        let taken = self.arbiter.take(message, at_ms * 1_000_000);
+        let (entry, reply) = taken.expect("a simulated history is in order");
+        let line = serde_json::to_vec(&entry.event).unwrap_or_default();
+        let words = || format!("[{}] {client:?} {}", entry.seq, String::from_utf8_lossy(&line));
+        self.trace.note(at_ms, &[3, u64::from(client.unwrap_or_default())], &line, words);
+        self.entries.push(entry);
+        match reply {
+            Reply::Stamped { admitted: Some(true), version, .. } => version,
+            _ => None,
+        }
+    }
+
+    // ----- what goes wrong -----
+
+    fn begins(&mut self, at_ms: u64, number: usize) {
+        let fault = &self.plan.faults[number];
+        let id = number as u64 + 1;
+        if let Trouble::Remove(which) = fault.what {
+            return self.remove(at_ms, id, which);
+        }
+        let kind = fault.what.kind().to_owned();
+        let of = fault.what.client();
+        let client = of.map(|client| u32::try_from(client).unwrap_or(u32::MAX) + 1);
+        self.tell(at_ms, None, Event::Fault { fault: id, kind, client });
+        self.befall(at_ms, fault.end_ms(), fault.what);
+        if fault.for_ms == 0 {
+            self.tell(at_ms, None, Event::Healed { fault: id });
+        } else {
+            self.will(fault.end_ms(), Happening::Ends(number));
+        }
+    }
+
+    fn befall(&mut self, at_ms: u64, until_ms: u64, what: Trouble) {
+        match what {
+            Trouble::Cut(client) => {
+                for connection in self.connections_of(client) {
+                    self.break_off(connection, at_ms);
+                }
+            }
+            Trouble::Swallow { client, up } => {
+                for connection in self.connections_of(client) {
+                    let wire = self.wires.get_mut(&connection);
+                    wire.into_iter().for_each(|wire| wire.swallow(up));
+                }
+            }
+            Trouble::Pause(client) => {
+                self.orders.push((client, Order::Stop { until_ms, suspended: false }));
+            }
+            Trouble::Suspend(client) => {
+                self.orders.push((client, Order::Stop { until_ms, suspended: true }));
+            }
+            Trouble::Kill(client) => {
+                self.orders.push((client, Order::Kill));
+                // Its system hangs up for it, unless the machine has died with it.
+                if self.rng.bool() {
+                    for connection in self.connections_of(client) {
+                        self.break_off(connection, at_ms);
+                    }
+                }
+            }
+            Trouble::KillServer { kept } => {
+                for written in self.station.kill(kept) {
+                    self.durable(at_ms, &written);
+                }
+                let all: Vec<u64> = self.wires.keys().copied().collect();
+                all.into_iter().for_each(|connection| self.break_off(connection, at_ms));
+            }
+            Trouble::Hold { .. }
+            | Trouble::Slow { .. }
+            | Trouble::PauseServer
+            | Trouble::Refuse
+            | Trouble::SlowDisk(_)
+            | Trouble::Remove(_) => {}
+        }
+    }
+
+    fn ends(&mut self, at_ms: u64, number: usize) {
+        let is_kill = |what: &Trouble| matches!(what, Trouble::KillServer { .. });
+        let down = self.plan.any(at_ms, is_kill);
+        if is_kill(&self.plan.faults[number].what) && !down && !self.station.is_up() {
+            self.station.start(at_ms);
+            let life = self.station.life();
+            self.will(at_ms + 1, Happening::Tick { life });
+        }
+        self.tell(at_ms, None, Event::Healed { fault: number as u64 + 1 });
+    }
+
+    /// An operator deletes one of the places there are.
+    fn remove(&mut self, at_ms: u64, fault: u64, which: u64) {
+        // Of those who hold: see docs/proof/acceptance.md for those who wait.
+        let holds = |path: &&String| {
+            self.truth.attempt_at(path).is_some_and(|attempt| self.granted.contains(&attempt))
+        };
+        let paths: Vec<&String> = self.truth.paths().into_iter().filter(holds).collect();
+        let count = paths.len() as u64;
+        let Some(path) = which.checked_rem(count).map(|at| paths[at as usize].clone()) else {
+            return;
+        };
+        let Some(attempt) = self.truth.attempt_at(&path) else { return };
+        let Some(machine) = self.station.machine() else { return };
+        let outcome = machine.delete(&path, at_ms);
+        let gone = Done::Removed { path: path.clone() };
+        if !outcome.written.iter().any(|written| written.done.contains(&gone)) {
+            return;
+        }
+        let client = u32::try_from(attempt / 100_000).ok();
+        let kind = Trouble::Remove(which).kind().to_owned();
+        self.tell(at_ms, None, Event::Fault { fault, kind, client });
+        self.robbed.insert(attempt, fault);
+        let shown = self.station.take(outcome);
+        self.show(at_ms, shown);
+    }
+
+    /// Notes who holds. Whose place was removed knows it by now, if this is the end of his attempt.
+    fn hear(&mut self, at_ms: u64, say: &Say) {
+        let Say::Event(event) = say else { return };
+        if let Event::Granted { attempt, .. } = event {
+            self.granted.insert(*attempt);
+        }
+        let is_end = matches!(
+            event,
+            Event::Lost { .. }
+                | Event::Release { .. }
+                | Event::Refused { .. }
+                | Event::Unsure { .. }
+                | Event::Cancel { .. }
+        );
+        let attempt = event.attempt().filter(|_| is_end);
+        if let Some(fault) = attempt.and_then(|attempt| self.robbed.remove(&attempt)) {
+            self.tell(at_ms, None, Event::Healed { fault });
+        }
+    }
+}

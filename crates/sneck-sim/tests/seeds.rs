@@ -1,0 +1,82 @@
+//! Thousands of seeds, whatever failed once, and that a run can be repeated.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+
+use sneck_history::Count;
+use sneck_sim::{Plan, campaign, run};
+
+/// Others than those of earlier days are run by `cargo xtask sim`.
+const SEEDS: u64 = 2_000;
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    let totals = campaign(0..SEEDS, threads(), 5, None);
+    assert!(totals.failures.is_empty(), "{totals}");
+    assert_eq!(totals.runs, SEEDS);
+    // What has hardly happened has not been tried.
+    let enough = |count, least| assert!(totals.count(count) >= least, "{count}:\n{totals}");
+    enough(Count::Grants, 50_000);
+    enough(Count::Handoffs, 20_000);
+    enough(Count::Expiries, 2_000);
+    enough(Count::RefusedWrites, 20);
+    enough(Count::SharedOverlaps, 2_000);
+    for kind in [
+        "crash",
+        "cut",
+        "hold",
+        "pause",
+        "refuse",
+        "removal",
+        "server killed",
+        "server paused",
+        "slow",
+        "slow disk",
+        "swallowed replies",
+        "swallowed requests",
+    ] {
+        assert!(totals.faults.get(kind).is_some_and(|count| *count >= 200), "{kind}:\n{totals}");
+    }
+}
+
+#[test]
+fn a_run_can_be_repeated() {
+    let mut others = 0;
+    for seed in 0..20 {
+        let plan = Plan::of_seed(seed);
+        let once = run(&plan, false);
+        assert_eq!(run(&plan, false).trace, once.trace, "{plan:?}");
+        let other = Plan { seed: !seed, ..plan };
+        others += u32::from(run(&other, false).trace != once.trace);
+    }
+    // Where everything takes the same time there is little left for a seed to decide.
+    assert!(others >= 15, "only {others} of 20 are different with another seed");
+}
+
+#[test]
+fn a_plan_survives_being_written() {
+    for seed in 0..100 {
+        let plan = Plan::of_seed(seed);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}
+
+/// Each file is a plan that has failed, made as small as it could be while it did.
+#[test]
+fn what_failed_once_goes_well_now() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let plan: Plan = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        let run = run(&plan, false);
+        assert!(run.is_well(), "{}: {run}", file.display());
+    }
+}
