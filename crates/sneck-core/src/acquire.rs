@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
 use crate::instrument::{Instrument, Subject, Watched};
 use crate::lease::Loss;
+use crate::mutant;
 use crate::name::Name;
 use crate::seeds::Seeds;
 use crate::settle::settle;
@@ -544,7 +545,7 @@ impl Place {
 
     fn leave(&mut self) -> Option<JoinHandle<Result<(), Error>>> {
         let mut claim = self.claim.take()?;
-        if !self.asked {
+        if !self.asked || mutant!("a-dropped-wait-stays-in-line") {
             return None;
         }
         let mut backoff = self.backoff.clone();

@@ -1,6 +1,7 @@
 //! The admission rule: who in a line holds the lock, and whom everybody else waits for.
 
 use crate::claim::Mode;
+use crate::mutant;
 use crate::permits::Permits;
 
 /// One place in a line, for the rule.
@@ -66,6 +67,12 @@ pub fn admit(line: &[Entry], me: usize) -> Admission {
     let ahead = &line[..me];
     let behind = match line[me].mode {
         _ if line[me].held => None,
+        Mode::Write if mutant!("a-writer-joins-readers") => {
+            ahead.iter().rposition(|entry| entry.mode != Mode::Shared)
+        }
+        Mode::Shared if mutant!("a-reader-passes-writers") => {
+            ahead.first().filter(|entry| entry.mode != Mode::Shared).map(|_| 0)
+        }
         Mode::Exclusive | Mode::Write => me.checked_sub(1),
         Mode::Shared => ahead.iter().rposition(|entry| entry.mode != Mode::Shared),
         Mode::Permits(permits) => return admit_permits(ahead, permits),
@@ -85,6 +92,7 @@ fn admit_permits(ahead: &[Entry], mine: Permits) -> Admission {
         }
         somebody_waits |= !entry.held && taken > of;
     }
+    let of = if mutant!("a-permit-too-many") { of + 1 } else { of };
     let missing = (taken + u64::from(mine.take().get())).saturating_sub(of);
     match other_kind {
         Some(at) => Admission::Behind(at),

@@ -6,6 +6,7 @@ use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::instrument::Watched;
 use crate::lease::{Lease, Loss};
+use crate::mutant;
 use crate::name::Name;
 use crate::token::Token;
 use std::fmt;
@@ -316,6 +317,10 @@ impl Keeper {
                 biased;
                 order = orders.recv() => match order {
                     None => break None,
+                    Some(Order::Release(reply)) if mutant!("a-release-is-confirmed-at-once") => {
+                        let _ = reply.send(Ok(()));
+                        break None;
+                    }
                     Some(Order::Release(reply)) => break Some(reply),
                     Some(Order::Downgrade(reply)) => {
                         let downgraded = self.downgrade().await;
@@ -413,7 +418,9 @@ pub(crate) async fn leave(claim: &mut dyn Claim, backoff: &mut Backoff) -> Resul
     backoff.reset();
     loop {
         match claim.leave().await {
-            Err(error) if error.is_transient() => tokio::time::sleep(backoff.pause()).await,
+            Err(error) if error.is_transient() && !mutant!("a-release-is-tried-once") => {
+                tokio::time::sleep(backoff.pause()).await;
+            }
             done => return done,
         }
     }

@@ -1,6 +1,7 @@
 //! How long a hold may be believed in.
 
 use crate::clock::{Clock, Instant, sleep_until};
+use crate::mutant;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,7 +79,7 @@ impl Lease {
             if ended(old).is_some() {
                 return false;
             }
-            if old <= now.as_nanos() {
+            if old <= now.as_nanos() && !mutant!("a-late-proof-revives") {
                 if self.close(old, Loss::DeadlinePassed) {
                     return false;
                 }

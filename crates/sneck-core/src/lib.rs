@@ -40,6 +40,10 @@ mod instrument;
 mod lease;
 mod memory;
 mod memory_records;
+mod mutant;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutants;
 mod name;
 mod observe;
 mod once;

@@ -43,6 +43,10 @@ pub mod fuzzing;
 mod journal;
 mod limits;
 pub mod log;
+mod mutant;
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+pub mod mutants;
 mod outbox;
 mod refusals;
 mod server;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sneck_history::Count;
 
+use crate::mutants::choose;
 use crate::plan::Plan;
 use crate::verdict::Run;
 use crate::world::run;
@@ -66,14 +67,21 @@ impl Totals {
     }
 }
 
-/// Runs the plans of these seeds on so many threads, until all are done or so many have failed.
-pub fn campaign(seeds: Range<u64>, threads: usize, failures_max: usize) -> Totals {
+/// Runs the plans of these seeds on so many threads, until all are done or so many have failed; under a
+/// [deliberate bug](crate::MUTANTS), if one is named.
+pub fn campaign(
+    seeds: Range<u64>,
+    threads: usize,
+    failures_max: usize,
+    mutant: Option<&'static str>,
+) -> Totals {
     let next = AtomicU64::new(seeds.start);
     let totals = Mutex::new(Totals::default());
     let lock = || totals.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
+                choose(mutant);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end || lock().failures.len() >= failures_max {

@@ -19,6 +19,7 @@
 
 mod campaign;
 mod host;
+mod mutants;
 mod nic;
 mod plan;
 mod program;
@@ -33,6 +34,7 @@ mod words;
 mod world;
 
 pub use campaign::{Failure, Totals, campaign, run_safely};
+pub use mutants::{MUTANTS, Mutant};
 pub use plan::{Ask, Cancel, Client, Fault, PERMITS, Plan, Step, Trouble};
 pub use shrink::shrink;
 pub use verdict::Run;

@@ -2,12 +2,13 @@
 
 #![allow(clippy::print_stdout, reason = "it is a program, and this is what it has to say")]
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use sneck_sim::{Plan, campaign, run_safely, shrink};
+use sneck_sim::{MUTANTS, Plan, campaign, run_safely, shrink};
 
 /// Runs the shipped client and server under simulated networks, disks, clocks and operators.
 #[derive(Debug, Parser)]
@@ -34,6 +35,9 @@ struct Arguments {
     /// With one plan: write what happened to this file, for `cargo xtask history check`.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Run the seeds under each deliberate bug, or the one of this name, until one of them shows it.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    mutants: Option<String>,
     /// How many to run at the same time; as many as there are processors.
     #[arg(long)]
     threads: Option<usize>,
@@ -93,7 +97,27 @@ fn many(arguments: &Arguments) -> bool {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or(threads);
     let seeds = arguments.from..arguments.from.saturating_add(arguments.seeds);
-    let totals = campaign(seeds, threads, FAILURES_MAX);
+    if let Some(name) = &arguments.mutants {
+        return hunt(seeds, threads, name);
+    }
+    let totals = campaign(seeds, threads, FAILURES_MAX, None);
     println!("{totals}{:>12.1}  seconds", began.elapsed().as_secs_f64());
     totals.failures.is_empty()
+}
+
+/// Looks for the first seed that shows each deliberate bug.
+fn hunt(seeds: Range<u64>, threads: usize, name: &str) -> bool {
+    let mut all = true;
+    for mutant in MUTANTS.iter().filter(|mutant| name.is_empty() || mutant.name == name) {
+        let began = Instant::now();
+        let totals = campaign(seeds.clone(), threads, 1, Some(mutant.name));
+        let shown = match totals.failures.first_key_value() {
+            Some((seed, failure)) => format!("{} | {}", seed + 1 - seeds.start, failure.fault),
+            None => "not seen | ".to_owned(),
+        };
+        let (name, seconds) = (mutant.name, began.elapsed().as_secs_f64());
+        println!("| {name} | {} | {shown} | {seconds:.1} s |", mutant.known_from);
+        all &= !totals.failures.is_empty();
+    }
+    all
 }

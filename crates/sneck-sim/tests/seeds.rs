@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use sneck_history::Count;
-use sneck_sim::{Plan, campaign, run};
+use sneck_sim::{MUTANTS, Plan, campaign, run};
 
 /// Others than those of earlier days are run by `cargo xtask sim`.
 const SEEDS: u64 = 2_000;
@@ -78,5 +78,24 @@ fn what_failed_once_goes_well_now() {
         let plan: Plan = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let run = run(&plan, false);
         assert!(run.is_well(), "{}: {run}", file.display());
+    }
+}
+
+/// The deliberate bugs that few seeds are enough for; `cargo xtask sim --mutants` looks for all.
+#[test]
+fn deliberate_bugs_are_seen() {
+    for name in [
+        "who-was-ahead-was-the-holder",
+        "a-writer-trusts-a-deletion",
+        "gone-before-it-is-watched",
+        "a-lost-create-was-not-made",
+        "an-open-create-is-not-left",
+        "a-create-is-open-once-answered",
+        "a-token-is-the-number",
+        "a-dropped-wait-stays-in-line",
+    ] {
+        let mutant = MUTANTS.iter().find(|mutant| mutant.name == name).unwrap().name;
+        let totals = campaign(0..100, threads(), 1, Some(mutant));
+        assert!(!totals.failures.is_empty(), "{mutant} is not seen");
     }
 }

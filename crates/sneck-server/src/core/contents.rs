@@ -7,6 +7,7 @@ use super::change::{Change, Deed, Txn, TxnError};
 use super::node::{Node, Owner};
 use super::tree::{Misfit, Tree};
 use crate::log::ReplayError;
+use crate::mutant::mutant;
 use crate::snapshot::{Image, NodeRecord, Replica, SessionRecord};
 
 /// Nodes and sessions.
@@ -53,6 +54,7 @@ impl Contents {
     pub(crate) fn apply(&mut self, txn: &Txn) -> Result<(), Misfit> {
         match &txn.deed {
             Deed::OpenSession { id, timeout_ms } => self.open(*id, *timeout_ms),
+            Deed::CloseSession { .. } if mutant!("an-end-is-forgotten-by-a-restart") => {}
             Deed::CloseSession { id } => {
                 self.sessions.remove(id);
                 for change in last_changes_of(&self.tree, *id) {

@@ -46,6 +46,7 @@ use sneck_wire::{
 };
 
 use crate::limits::Limits;
+use crate::mutant::mutant;
 use crate::refusals::Limit;
 use change::{Deed, Txn};
 use connection::Connection;
@@ -215,7 +216,8 @@ impl Core {
     pub(crate) fn new(settings: Settings, contents: Contents, now: Now) -> Self {
         let mut sessions = Sessions::new(settings.tick_ms, contents.last_session);
         for (id, timeout_ms) in contents.sessions {
-            sessions.open(id, timeout_ms, now.mono_ms);
+            let since_ms = if mutant!("no-fresh-time-after-a-restart") { 0 } else { now.mono_ms };
+            sessions.open(id, timeout_ms, since_ms);
         }
         Self {
             sessions,
@@ -319,7 +321,9 @@ impl Core {
             return;
         };
         self.traffic.received += 1;
-        self.sessions.touch(session, now.mono_ms);
+        if !mutant!("requests-keep-no-session") {
+            self.sessions.touch(session, now.mono_ms);
+        }
         let xid = header.xid;
         match body {
             Err(error) => self.refuse(id, header, &error, effects),
@@ -402,7 +406,11 @@ impl Core {
     fn close_session(&mut self, session: i64, now: Now, effects: &mut Effects) {
         let Some(closed) = self.sessions.close(session) else { return };
         let at = self.begin(now);
-        for change in last_changes_of(&self.tree, session) {
+        let mut changes = last_changes_of(&self.tree, session);
+        if mutant!("a-node-outlives-its-session") {
+            changes.pop();
+        }
+        for change in changes {
             self.make(&change, at, effects);
         }
         effects.txns.push(Txn { at, deed: Deed::CloseSession { id: session } });
@@ -436,6 +444,7 @@ impl Core {
         if frame != Frame::Close {
             self.traffic.sent += 1;
         }
-        effects.outputs.push(Output { connection, zxid: self.zxid, frame });
+        let zxid = if mutant!("told-before-it-is-durable") { 0 } else { self.zxid };
+        effects.outputs.push(Output { connection, zxid, frame });
     }
 }

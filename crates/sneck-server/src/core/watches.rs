@@ -12,6 +12,7 @@ use sneck_wire::{AddWatchMode, WatcherKind};
 
 use super::ConnectionId;
 use super::tree::{ROOT, key};
+use crate::mutant::mutant;
 
 /// How a watch is set, as a set of bits: one connection can have several on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,9 @@ impl Watches {
     /// Whom to tell that a node is gone. Who watched both the node and its list hears it once.
     pub(crate) fn node_gone(&mut self, path: &str) -> Vec<ConnectionId> {
         let mut told = self.nodes.trigger(path);
+        if mutant!("one-watcher-is-told") {
+            told.truncate(1);
+        }
         let others = self.lists.trigger(path);
         if !others.is_empty() {
             let already: HashSet<_> = told.iter().copied().collect();

@@ -7,6 +7,7 @@ use sneck_wire::{
     path,
 };
 
+use crate::mutant::mutant;
 use crate::refusals::Limit;
 
 use super::access::{self, Unsettled};
@@ -191,6 +192,9 @@ impl Core {
         let parent = self.tree.get(parent_of(&node.path)).ok_or(ErrorCode::NO_NODE)?;
         access::check(&parent.acl, Permissions::CREATE, ids)?;
         let path = match node.mode.is_sequential() {
+            true if mutant!("numbers-count-children") => {
+                format!("{}{:010}", node.path, parent.children.len())
+            }
             true => format!("{}{:010}", node.path, parent.creates),
             false => node.path.clone(),
         };

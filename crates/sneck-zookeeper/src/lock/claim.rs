@@ -9,7 +9,7 @@ use super::step::{Answer, Next, Spot, Step, Take};
 use crate::error::RequestError;
 use crate::session::{Node, Session, Watch, WatchCall};
 use async_trait::async_trait;
-use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Name, Request, Standing, Term};
+use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Name, Request, Standing, Term, mutant};
 use sneck_wire::{CreateMode, EventKind, MultiOp, MultiResult, NewNode};
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
@@ -295,6 +295,7 @@ impl ZooKeeperClaim {
         let (Some(session), false) = (session, paths.is_empty()) else { return pending().await };
         loop {
             *own = match own {
+                Own::Unwatched if mutant!("own-place-is-not-watched") => return pending().await,
                 Own::Unwatched => {
                     tokio::time::sleep(OWN_WATCH_AFTER).await;
                     Own::Asked(paths.iter().map(|path| session.get_data_watch(path)).collect())

@@ -22,6 +22,7 @@ use crate::error::RequestError;
 use crate::session::{Created, Node};
 use sneck_core::{
     Admission, ClaimId, Contender, Entry, Error, ErrorKind, Loss, Mode, Token, Waiting, admit,
+    mutant,
 };
 use sneck_wire::{ErrorCode, MultiResult};
 use std::time::{Duration, SystemTime};
@@ -179,7 +180,8 @@ impl Seat {
         {
             // A writer ahead may be gone because it is a reader now, whose place came into the line
             // after our list, and not behind us. To a reader that is all the same; a writer looks again.
-            let admitted = *sole && self.mode != Mode::Write;
+            let admitted = (*sole || mutant!("who-was-ahead-was-the-holder"))
+                && (self.mode != Mode::Write || mutant!("a-writer-trusts-a-deletion"));
             seated.rank = if admitted { Rank::Admitted { told: false } } else { Rank::Unknown };
         }
     }
@@ -215,6 +217,7 @@ impl Seat {
         match &self.phase {
             Phase::Nowhere => self.phase = Phase::Gone(Loss::Removed),
             Phase::Gone(_) => {}
+            Phase::Unsettled if mutant!("an-open-create-is-not-left") => {}
             Phase::Unsettled | Phase::Converting(_) => return Some(Step::Find),
             Phase::Found(name) | Phase::Seated(Seated { name, .. }) => {
                 return Some(Step::Remove(self.child_path(name)));
@@ -315,7 +318,9 @@ impl Seat {
             Phase::Nowhere => Next::Do(match self.missing.last() {
                 Some(parent) => Step::MakeParent(parent.clone()),
                 None => {
-                    self.phase = Phase::Unsettled;
+                    if !mutant!("a-create-is-open-once-answered") {
+                        self.phase = Phase::Unsettled;
+                    }
                     Step::Enter(self.entry_path())
                 }
             }),
@@ -400,7 +405,7 @@ impl Seat {
             // Only an earlier create of ours, taken for lost, can have made it.
             return Ok(None);
         }
-        if !error.may_have_been_applied() {
+        if !error.may_have_been_applied() || mutant!("a-lost-create-was-not-made") {
             self.phase = Phase::Nowhere;
             if matches!(error, RequestError::Over { .. }) {
                 // The session ended before anything was sent; the next one will do.
@@ -412,6 +417,13 @@ impl Seat {
 
     fn sit(&mut self, name: String, czxid: i64) -> Result<(), Error> {
         let token = u64::try_from(czxid).ok().and_then(Token::new);
+        let token = match mutant!("a-token-is-the-number") {
+            true => name
+                .rsplit('-')
+                .next()
+                .and_then(|digits| Token::new(digits.parse::<u64>().ok()? + 1)),
+            false => token,
+        };
         let (Some(token), Some(_)) = (token, self.sequence(&name)) else {
             let text = format!("the server made a node {name:?} with czxid {czxid}");
             return Err(Error::new(ErrorKind::Protocol, text).with_unknown_outcome());
@@ -539,7 +551,7 @@ impl Seat {
             self.phase = Phase::Gone(Loss::Removed);
             return Ok(None);
         }
-        if !self.ghosts.is_empty() {
+        if !self.ghosts.is_empty() && !mutant!("a-twin-is-left") {
             return Ok(None);
         }
         let kind = Kind::of(self.mode);
@@ -574,6 +586,9 @@ impl Seat {
         match node {
             Ok(node) => Ok(self.waiting(&node).map(Spot::Behind)),
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
+                if mutant!("gone-before-it-is-watched") {
+                    return Ok(Some(Spot::Behind(Waiting::default())));
+                }
                 self.ahead_left();
                 Ok(None)
             }
@@ -623,6 +638,10 @@ impl Seat {
                 if self.ghosts.pop().is_none() {
                     self.phase = Phase::Gone(Loss::Removed);
                 }
+                Ok(None)
+            }
+            Err(RequestError::Interrupted) if mutant!("a-lost-release-was-made") => {
+                self.phase = Phase::Gone(Loss::Removed);
                 Ok(None)
             }
             Err(error) => self.retry(&error, "giving up our place in line"),

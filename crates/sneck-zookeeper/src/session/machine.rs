@@ -18,7 +18,7 @@ use crate::error::{End, RequestError};
 use crate::lease_rule;
 use crate::options::{SessionLimits, SessionOptions};
 use bytes::{Buf, Bytes, BytesMut};
-use sneck_core::{Instant, Lease, Loss};
+use sneck_core::{Instant, Lease, Loss, mutant};
 use sneck_wire::{
     AddWatchMode, ConnectReply, ConnectRequest, DecodeError, ErrorCode, FrameDecoder, MultiOp,
     NewNode, OpCode, Reply, ReplyHeader, Request, Secret, WatchedEvent, decode_reply_header,
@@ -587,6 +587,10 @@ impl Machine {
         for credentials in &self.credentials {
             encode_auth(&mut self.outgoing, credentials);
         }
+        if mutant!("watches-are-not-set-again") {
+            self.sent_last = now;
+            return;
+        }
         for request in self.watches.restore(self.zxid_seen, &mut effects.events) {
             encode_request(&mut self.outgoing, xid::SET_WATCHES, &request);
         }
@@ -694,8 +698,14 @@ impl Machine {
             return;
         }
         self.proof_asked = self.proof_asked.max(sent);
+        let sent = if mutant!("a-lease-begins-with-the-answer") { now } else { sent };
         let Greeted { sent: greeted, answered } = self.greeted;
-        let until = lease_rule::until(self.timeout, greeted, answered, sent);
+        let timeout = if mutant!("a-lease-of-what-was-asked-for") {
+            self.timeout_wanted
+        } else {
+            self.timeout
+        };
+        let until = lease_rule::until(timeout, greeted, answered, sent);
         if !self.lease.extend(now, until) && now < until {
             // The holders of the old lease have been told that it ended; this is a new one.
             self.lease = Lease::new(until);
@@ -769,6 +779,9 @@ impl Machine {
 
     fn unanswered_since(&self) -> Option<Instant> {
         let request = self.in_flight.front().map(|one| one.sent);
+        if mutant!("silence-is-not-noticed") {
+            return None;
+        }
         request.into_iter().chain(self.pings.front().copied()).min()
     }
 }
