@@ -24,7 +24,7 @@ pub use builder::Builder;
 pub use cluster::Cluster;
 pub use shared::{prepare, shared, shared_cluster};
 
-use crate::jars::Jars;
+use crate::jars::{Jars, SERVERS};
 
 /// The backend's name in skips and in `SNECK_REQUIRE`.
 pub const BACKEND: &str = "cassandra";
@@ -37,6 +37,7 @@ pub const SUPERUSER: (&str, &str) = ("cassandra", "cassandra");
 
 const JARS: Jars = Jars {
     name: "cassandra-5.0.6",
+    list: SERVERS,
     select: &["-Pcassandra", "-Dcassandra.version=5.0.6"],
     backend: BACKEND,
 };

@@ -3,18 +3,18 @@
 //! What it can be told beyond the language of all peers is said in `CuratorPeer.java`.
 
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
-use crate::jars::{Jars, first_error, java_folder, lock, remove, require, target_folder};
+use crate::jars::{Jars, SERVERS};
 use crate::peer::Peer;
 use crate::skip::StartError;
 
 /// The peer's name in skips and in `SNECK_REQUIRE`.
 pub const BACKEND: &str = "curator";
 
-const JARS: Jars = Jars { name: "curator-5.9.0", select: &["-Pcurator"], backend: BACKEND };
+const JARS: Jars =
+    Jars { name: "curator-5.9.0", list: SERVERS, select: &["-Pcurator"], backend: BACKEND };
+const PROGRAM: &str = "sneck.testkit.CuratorPeer";
 
 /// Fetches Curator and compiles the peer, so that the first test need not.
 ///
@@ -60,7 +60,7 @@ async fn start_with(
     args.extend([
         "-cp".into(),
         class_path,
-        "sneck.testkit.CuratorPeer".into(),
+        PROGRAM.into(),
         connect_string.into(),
         timeout_ms.into(),
     ]);
@@ -100,40 +100,5 @@ impl Peer {
 
 /// Jars and compiled classes, as Java takes them.
 fn class_path() -> Result<OsString, StartError> {
-    let lib = JARS.obtain()?;
-    let servers = target_folder().join("servers").canonicalize()?;
-    let classes = servers.join("curator-peer");
-    let _lock = lock(&servers.join("curator-peer.lock"))?;
-    let source = java_folder().join("src/sneck/testkit/CuratorPeer.java");
-    let text = std::fs::read(&source)?;
-    // What was compiled lies beside the classes, so that a changed source is compiled anew.
-    if std::fs::read(classes.join("CuratorPeer.java")).ok().as_ref() != Some(&text) {
-        compile(&source, &lib, &classes)?;
-        std::fs::write(classes.join("CuratorPeer.java"), text)?;
-    }
-    Ok(joined(&classes, &lib))
-}
-
-fn joined(classes: &Path, lib: &Path) -> OsString {
-    let mut class_path = classes.as_os_str().to_owned();
-    class_path.push(":");
-    class_path.push(lib.join("*"));
-    class_path
-}
-
-fn compile(source: &Path, lib: &Path, classes: &Path) -> Result<(), StartError> {
-    require(BACKEND, "javac", &["-version"])?;
-    remove(classes)?;
-    let output = Command::new("javac")
-        .args(["--release", "11", "-cp"])
-        .arg(lib.join("*"))
-        .arg("-d")
-        .arg(classes)
-        .arg(source)
-        .output()?;
-    if output.status.success() {
-        return Ok(());
-    }
-    // A compiler that refuses our own source is no lack of this machine's.
-    Err(StartError::Failed(format!("javac: {}", first_error(&output))))
+    JARS.with_program(PROGRAM, "curator-peer")
 }

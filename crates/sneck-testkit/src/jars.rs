@@ -1,7 +1,7 @@
 //! The Java side: finding a JVM, and fetching jars once.
 //!
-//! The jars come from Maven's repositories by the `pom.xml` in this crate and stay in the target
-//! folder, so that after the first time no network is needed.
+//! The jars come from Maven's repositories by lists in this crate and stay in the target folder, so that
+//! after the first time no network is needed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -24,11 +24,16 @@ pub(crate) fn java_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("java")
 }
 
-/// A set of jars: one profile of the `pom.xml`.
+/// The list of servers and of peers in their lines.
+pub(crate) const SERVERS: &str = "pom.xml";
+
+/// A set of jars: a list, or a profile of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Jars {
     /// The folder's name, with the version in it.
     pub(crate) name: &'static str,
+    /// The list, in this crate's Java folder.
+    pub(crate) list: &'static str,
     /// Maven's arguments that select the profile.
     pub(crate) select: &'static [&'static str],
     /// The backend that is untestable without them.
@@ -47,7 +52,7 @@ impl Jars {
         std::fs::create_dir_all(&servers)?;
         let folder = servers.canonicalize()?.join(self.name);
         let _lock = lock(&servers.join(format!("{}.lock", self.name)))?;
-        let pom = std::fs::read(java_folder().join("pom.xml"))?;
+        let pom = std::fs::read(java_folder().join(self.list))?;
         // The list the jars were fetched by lies beside them, so that a changed list fetches anew.
         if std::fs::read(folder.join("pom.xml")).ok().as_ref() != Some(&pom) {
             self.fetch(&folder, &pom)?;
@@ -61,7 +66,7 @@ impl Jars {
         remove(&fresh)?;
         let output = Command::new("mvn")
             .args(["-B", "-q", "-ntp", "-f"])
-            .arg(java_folder().join("pom.xml"))
+            .arg(java_folder().join(self.list))
             .args(self.select)
             .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
             .arg(prefixed("-DoutputDirectory=", fresh.join("lib")))
@@ -74,6 +79,48 @@ impl Jars {
         remove(folder)?;
         std::fs::rename(&fresh, folder)?;
         Ok(())
+    }
+
+    /// The jars with a program of ours, compiled if need be, as Java takes them: `class` with its package,
+    /// into the folder `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jars::obtain`]; [`StartError::Failed`] when a compiler refuses our own source, which is no lack
+    /// of this machine's.
+    pub(crate) fn with_program(&self, class: &str, name: &str) -> Result<OsString, StartError> {
+        let lib = self.obtain()?;
+        let servers = target_folder().join("servers").canonicalize()?;
+        let classes = servers.join(name);
+        let _lock = lock(&servers.join(format!("{name}.lock")))?;
+        let source = java_folder().join("src").join(class.replace('.', "/")).with_extension("java");
+        let text = std::fs::read(&source)?;
+        // What was compiled lies beside the classes, so that a changed source is compiled anew.
+        let compiled = classes.join(source.file_name().unwrap_or_default());
+        if std::fs::read(&compiled).ok().as_ref() != Some(&text) {
+            self.compile(&source, &lib, &classes)?;
+            std::fs::write(&compiled, text)?;
+        }
+        let mut class_path = classes.into_os_string();
+        class_path.push(":");
+        class_path.push(lib.join("*"));
+        Ok(class_path)
+    }
+
+    fn compile(&self, source: &Path, lib: &Path, classes: &Path) -> Result<(), StartError> {
+        require(self.backend, "javac", &["-version"])?;
+        remove(classes)?;
+        let output = Command::new("javac")
+            .args(["--release", "11", "-cp"])
+            .arg(lib.join("*"))
+            .arg("-d")
+            .arg(classes)
+            .arg(source)
+            .output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(StartError::Failed(format!("javac: {}", first_error(&output)))),
+        }
     }
 }
 

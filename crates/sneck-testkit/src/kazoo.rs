@@ -6,11 +6,14 @@ pub mod suite;
 use std::time::Duration;
 
 use crate::peer::Peer;
-use crate::python::{self, python_folder};
+use crate::python::{Environment, python_folder};
 use crate::skip::StartError;
 
 /// kazoo's name in skips and in `SNECK_REQUIRE`.
 pub const BACKEND: &str = "kazoo";
+
+const PYTHON: Environment =
+    Environment { name: "python", list: "requirements.txt", package: "kazoo", backend: BACKEND };
 
 /// Fetches kazoo and what its suite needs, so that the first test need not.
 ///
@@ -19,7 +22,7 @@ pub const BACKEND: &str = "kazoo";
 /// [`StartError::Unavailable`] where this machine has no Python 3.11 with `venv`, or no packages and
 /// no way to fetch them.
 pub fn prepare() -> Result<(), StartError> {
-    python::interpreter(BACKEND).map(drop)
+    PYTHON.interpreter().map(drop)
 }
 
 /// Starts a peer, a Python process, and returns when it has a session. `identifier` is what others in
@@ -33,7 +36,7 @@ pub async fn start(
     session_timeout: Duration,
     identifier: &str,
 ) -> Result<Peer, StartError> {
-    let python = tokio::task::spawn_blocking(|| python::interpreter(BACKEND)).await;
+    let python = tokio::task::spawn_blocking(|| PYTHON.interpreter()).await;
     let python = python.expect("fetching does not panic")?;
     let args = [
         // Nothing is cached beside the source.

@@ -1,7 +1,7 @@
 //! The Python side: a virtual environment that is filled once.
 //!
-//! The packages come from PyPI by the list in this crate, which has the digest of each, and stay in
-//! the target folder, so that after the first time no network is needed.
+//! The packages come from PyPI by lists in this crate, which have the digest of each, and stay in the
+//! target folder, so that after the first time no network is needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,35 +21,49 @@ pub(crate) fn python_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
 }
 
-/// The environment's interpreter, with all packages there. Blocks; takes seconds the first time.
-///
-/// # Errors
-///
-/// [`StartError::Unavailable`] where this machine has no Python that can make an environment, or no
-/// packages and no way to fetch them.
-pub(crate) fn interpreter(backend: &'static str) -> Result<PathBuf, StartError> {
-    let servers = target_folder().join("servers");
-    std::fs::create_dir_all(&servers)?;
-    let folder = servers.canonicalize()?.join("python");
-    let _lock = lock(&servers.join("python.lock"))?;
-    let python = folder.join("bin/python");
-    let wanted = std::fs::read(requirements())?;
-    let complete = folder.join("requirements.txt");
-    // The list that the environment was filled by lies in it, so that a changed list fills it anew,
-    // and so does a Python that went away under it.
-    let is_there = std::fs::read(&complete).ok().as_ref() == Some(&wanted);
-    if !is_there || require(backend, &python.to_string_lossy(), &["-c", "import kazoo"]).is_err() {
-        fill(backend, &folder)?;
-        std::fs::write(&complete, wanted)?;
+/// An environment: a Python with the packages of a list.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Environment {
+    /// The folder's name.
+    pub(crate) name: &'static str,
+    /// The list, in this crate's Python folder.
+    pub(crate) list: &'static str,
+    /// What can be imported once it is filled.
+    pub(crate) package: &'static str,
+    /// Who is untestable without it.
+    pub(crate) backend: &'static str,
+}
+
+impl Environment {
+    /// Its interpreter, with all packages there. Blocks; takes seconds the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Unavailable`] where this machine has no Python that can make an environment, or no
+    /// packages and no way to fetch them.
+    pub(crate) fn interpreter(&self) -> Result<PathBuf, StartError> {
+        let servers = target_folder().join("servers");
+        std::fs::create_dir_all(&servers)?;
+        let folder = servers.canonicalize()?.join(self.name);
+        let _lock = lock(&servers.join(format!("{}.lock", self.name)))?;
+        let python = folder.join("bin/python");
+        let list = python_folder().join(self.list);
+        let wanted = std::fs::read(&list)?;
+        let complete = folder.join("requirements.txt");
+        // The list that the environment was filled by lies in it, so that a changed list fills it anew,
+        // and so does a Python that went away under it.
+        let is_there = std::fs::read(&complete).ok().as_ref() == Some(&wanted);
+        let import = format!("import {}", self.package);
+        if !is_there || require(self.backend, &python.to_string_lossy(), &["-c", &import]).is_err()
+        {
+            fill(self.backend, &folder, &list)?;
+            std::fs::write(&complete, wanted)?;
+        }
+        Ok(python)
     }
-    Ok(python)
 }
 
-fn requirements() -> PathBuf {
-    python_folder().join("requirements.txt")
-}
-
-fn fill(backend: &'static str, folder: &Path) -> Result<(), StartError> {
+fn fill(backend: &'static str, folder: &Path, list: &Path) -> Result<(), StartError> {
     require(backend, "python3", &["-c", ABLE])?;
     remove(folder)?;
     let mut make = Command::new("python3");
@@ -57,7 +71,7 @@ fn fill(backend: &'static str, folder: &Path) -> Result<(), StartError> {
     // Nothing is compiled, nothing is had that the list does not have.
     let mut install = Command::new(folder.join("bin/python"));
     install.args(["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]);
-    install.args(["--only-binary", ":all:", "--requirement"]).arg(requirements());
+    install.args(["--only-binary", ":all:", "--requirement"]).arg(list);
     succeed(backend, "pip cannot fetch the packages", &mut install)
 }
 

@@ -15,11 +15,13 @@
 mod builder;
 mod cluster;
 mod mutant;
+mod peer;
 mod relay;
 mod resp;
 mod servers;
 
 pub use builder::{Builder, Clients};
+pub use peer::{Library, Peer};
 pub use relay::Relay;
 pub use resp::{Reply, ask};
 pub use servers::{Servers, shared};

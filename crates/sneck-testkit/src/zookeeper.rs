@@ -26,7 +26,7 @@ pub use ensemble::Ensemble;
 pub use shared::{ENSEMBLE_VARIABLE, prepare, shared, shared_builder, shared_ensemble};
 pub use shell::Shell;
 
-use crate::jars::Jars;
+use crate::jars::{Jars, SERVERS};
 
 /// The backend's name in skips and in `SNECK_REQUIRE`.
 pub const BACKEND: &str = "zookeeper";
@@ -66,6 +66,6 @@ impl Version {
             Version::V3_8 => ("zookeeper-3.8.6", &["-Pserver", "-Dzookeeper.version=3.8.6"]),
             Version::V3_9 => ("zookeeper-3.9.5", &["-Pserver", "-Dzookeeper.version=3.9.5"]),
         };
-        Jars { name, select, backend: BACKEND }
+        Jars { name, list: SERVERS, select, backend: BACKEND }
     }
 }

@@ -11,13 +11,20 @@ pub struct Builder {
     pub(super) nodes: usize,
     pub(super) heap_mb: u32,
     pub(super) authentication: bool,
+    pub(super) optimised: bool,
     pub(super) settings: Vec<(String, String)>,
 }
 
 impl Builder {
     /// One node.
     pub fn new() -> Builder {
-        Builder { nodes: 1, heap_mb: 256, authentication: false, settings: Vec::new() }
+        Builder {
+            nodes: 1,
+            heap_mb: 256,
+            authentication: false,
+            optimised: false,
+            settings: Vec::new(),
+        }
     }
 
     /// How many nodes.
@@ -36,6 +43,12 @@ impl Builder {
     /// Asks clients for a password, and checks what they may do; see [`SUPERUSER`](super::SUPERUSER).
     pub fn authentication(mut self) -> Builder {
         self.authentication = true;
+        self
+    }
+
+    /// Lets the JVM use both of its compilers, for measurements. It starts later.
+    pub fn optimised(mut self) -> Builder {
+        self.optimised = true;
         self
     }
 

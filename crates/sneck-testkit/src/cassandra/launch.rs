@@ -167,7 +167,6 @@ fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = [
         // A test server lives for minutes: the plain collector and the first compiler start soonest.
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
         "-Xshare:auto",
         // Else each JVM killed with -9 leaves a file in the temporary folder.
         "-XX:-UsePerfData",
@@ -188,6 +187,9 @@ fn java_flags(builder: &Builder, folder: &Path) -> Vec<OsString> {
     ]
     .map(OsString::from)
     .into();
+    if !builder.optimised {
+        args.push("-XX:TieredStopAtLevel=1".into());
+    }
     for (flag, packages) in [("--add-exports", &EXPORTED[..]), ("--add-opens", &OPENED[..])] {
         args.extend(packages.iter().map(|package| format!("{flag}={package}=ALL-UNNAMED").into()));
     }

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use super::BACKEND;
+use super::PYTHON;
 use crate::janitor::{Janitor, Piped, Process};
 use crate::port::Port;
-use crate::python::{interpreter, python_folder};
+use crate::python::python_folder;
 use crate::skip::StartError;
 use crate::zookeeper::Version;
 
@@ -78,7 +78,7 @@ impl fmt::Display for Outcome {
 /// [`StartError::Unavailable`] as for [`prepare`](super::prepare); [`StartError::Failed`] when the
 /// tests did not run to their end.
 pub fn run(sneck: &Path) -> Result<Outcome, StartError> {
-    let python = interpreter(BACKEND)?;
+    let python = PYTHON.interpreter()?;
     let janitor = Janitor::new("sneck-kazoo-suite-")?;
     let mut modules = modules(&python)?;
     modules.sort();
