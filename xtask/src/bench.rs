@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what a lock costs, and how it compares with those of other libraries, and
-//! sneck's own server with Apache's, in a release build of the crate that measures it.
+//! sneck's own server with Apache's, in a release build of the crate that measures it. What only some of it
+//! needs is a feature of that crate.
 
 use std::process::Command;
 
@@ -32,6 +33,10 @@ enum Subject {
     Server,
     /// A lock on either server, beside those of other libraries.
     Peers,
+    /// A lock on Redis, beside those of rslock, redis-py and Redisson.
+    Redis,
+    /// A lock on Cassandra.
+    Cassandra,
 }
 
 /// Builds and runs it; the table goes to standard output, every round to `target/bench`.
@@ -39,11 +44,16 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     let target = root().join("target");
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--release", "--package", "sneck-bench"]);
-    if arguments.subject == Subject::Peers {
-        bench.args(["--features", "peers"]);
+    let feature = match arguments.subject {
+        Subject::Locks | Subject::Server => None,
+        Subject::Peers => Some("peers"),
+        Subject::Redis => Some("redis"),
+        Subject::Cassandra => Some("cassandra"),
+    };
+    if let Some(feature) = feature {
+        bench.args(["--features", feature]);
     }
-    bench.arg("--");
-    bench.arg("--out").arg(target.join("bench"));
+    bench.arg("--").arg("--out").arg(target.join("bench"));
     if arguments.quick {
         bench.arg("--quick");
     }
@@ -55,6 +65,8 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     }
     let subject = match arguments.subject {
         Subject::Locks => return done(bench.arg("locks")),
+        Subject::Redis => return done(bench.arg("redis")),
+        Subject::Cassandra => return done(bench.arg("cassandra")),
         Subject::Server => "server",
         Subject::Peers => "peers",
     };

@@ -36,15 +36,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// On ZooKeeper, in a session that no round outlasts.
     pub(crate) fn connect(addr: SocketAddr, kind: Kind) -> io::Result<Client> {
+        Client::open(&format!("zk://{addr}/bench?timeout={SESSION_TIMEOUT_MS}ms"), kind)
+    }
+
+    pub(crate) fn open(url: &str, kind: Kind) -> io::Result<Client> {
         let runtime = match kind {
             Kind::TwoWorkers => {
                 Builder::new_multi_thread().worker_threads(2).enable_all().build()?
             }
             Kind::OneThread => Builder::new_current_thread().enable_all().build()?,
         };
-        let url = format!("zk://{addr}/bench?timeout={SESSION_TIMEOUT_MS}ms");
-        let locks = runtime.block_on(sneck::connect(&url)).map_err(io::Error::other)?;
+        let locks = runtime.block_on(sneck::connect(url)).map_err(io::Error::other)?;
         Ok(Client { runtime, locks })
     }
 

@@ -4,14 +4,13 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sneck_testkit::zookeeper::Version;
 
-/// Versions and the machine, without its name.
-pub(crate) fn describe(version: Version) -> Value {
+/// Versions and the machine, without its name. `server` is what the locks are on, with its release.
+pub(crate) fn describe(server: &str) -> Value {
     let uname = rustix::system::uname();
     json!({
         "sneck": env!("CARGO_PKG_VERSION"),
-        "zookeeper": version.release(),
+        "server": server,
         "java": first_line("java", &["-version"]),
         "rustc": first_line("rustc", &["--version"]),
         "system": format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),

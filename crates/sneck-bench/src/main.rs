@@ -1,12 +1,17 @@
 //! What a lock of sneck costs, beside a bare socket that does the same on the same server.
 //!
-//! Run as `cargo xtask bench [--quick]`, as `cargo xtask bench peers` for locks of other libraries, and as
-//! `cargo xtask bench server` for the figures of sneck's own server beside Apache's. Absolute times say
-//! more about the machine than about sneck, so every figure is a ratio: both sides take turns in short
-//! rounds of one run, and the ratio is the median of the rounds' ratios. Where the rounds disagree too
-//! much, the run says so instead of a ratio.
+//! Run as `cargo xtask bench [--quick]`, as `cargo xtask bench peers` for locks of other libraries, as
+//! `cargo xtask bench server` for the figures of sneck's own server beside Apache's, and as `cargo xtask bench
+//! redis` and `cargo xtask bench cassandra` for locks on these. Absolute times say more about the machine than
+//! about sneck, so every figure is a ratio: both sides take turns in short rounds of one run, and the
+//! ratio is the median of the rounds' ratios. Where the rounds disagree too much, the run says so instead of a
+//! ratio.
 
+#[cfg(feature = "cassandra")]
+mod cassandra;
 mod client;
+#[cfg(any(feature = "redis", feature = "cassandra"))]
+mod contention;
 mod figure;
 mod hand_off;
 mod latency;
@@ -16,6 +21,8 @@ mod many;
 mod peers;
 mod raw;
 mod reading;
+#[cfg(feature = "redis")]
+mod redis;
 mod report;
 mod scene;
 mod server;
@@ -32,7 +39,7 @@ use sneck_testkit::zookeeper::Version;
 use scene::{Disk, Scene, Size};
 use talk::{answer, say};
 
-/// Measure what a lock of sneck costs on a real ZooKeeper, or sneck's own server beside it.
+/// Measure what a lock of sneck costs on real servers, or sneck's own server beside Apache's.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask bench")]
 struct Arguments {
@@ -66,6 +73,12 @@ enum Subject {
     /// A lock on either server, beside those of other libraries.
     #[cfg(feature = "peers")]
     Peers,
+    /// A lock on Redis, beside other libraries.
+    #[cfg(feature = "redis")]
+    Redis,
+    /// A lock on Cassandra.
+    #[cfg(feature = "cassandra")]
+    Cassandra,
 }
 
 fn main() -> ExitCode {
@@ -82,13 +95,18 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
     let version = Version::V3_9;
-    let (name, configuration) = match arguments.subject {
-        Subject::Locks => ("zookeeper", scene::CONFIGURATION),
-        Subject::Server => ("server", server::CONFIGURATION),
+    let zookeeper = format!("ZooKeeper {}", version.release());
+    let (name, configuration, server) = match arguments.subject {
+        Subject::Locks => ("zookeeper", scene::CONFIGURATION, zookeeper),
+        Subject::Server => ("server", server::CONFIGURATION, zookeeper),
         #[cfg(feature = "peers")]
-        Subject::Peers => ("peers", peers::CONFIGURATION),
+        Subject::Peers => ("peers", peers::CONFIGURATION, zookeeper),
+        #[cfg(feature = "redis")]
+        Subject::Redis => ("redis", redis::CONFIGURATION, redis::release()),
+        #[cfg(feature = "cassandra")]
+        Subject::Cassandra => ("cassandra", cassandra::CONFIGURATION, cassandra::release()),
     };
-    let machine = machine::describe(version);
+    let machine = machine::describe(&server);
     let mut report = report::Report::new(name, configuration, arguments.quick, machine);
     match arguments.subject {
         Subject::Locks => locks(arguments.quick, version, &mut report)?,
@@ -107,6 +125,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let peers = all_unless(&arguments.peers);
             peers::measure(&arguments.sneck, version, peers, size, &mut report)?;
         }
+        #[cfg(feature = "redis")]
+        Subject::Redis => redis::measure(arguments.quick, &mut report)?,
+        #[cfg(feature = "cassandra")]
+        Subject::Cassandra => cassandra::measure(arguments.quick, &mut report)?,
     }
     report.finish(began.elapsed(), machine::load());
     let file = report.write(&arguments.out)?;

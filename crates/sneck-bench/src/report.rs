@@ -85,43 +85,40 @@ impl Report {
     fn put_table(&self, out: &mut String) -> std::fmt::Result {
         let of = |key: &str| self.machine[key].as_str().unwrap_or_default().to_owned();
         let processors = &self.machine["processors"];
-        writeln!(
-            out,
-            "sneck {}, ZooKeeper {}, {}, {}",
-            of("sneck"),
-            of("zookeeper"),
-            of("java"),
-            of("rustc")
-        )?;
+        writeln!(out, "sneck {}, {}, {}, {}", of("sneck"), of("server"), of("java"), of("rustc"))?;
         writeln!(out, "{processors} x {}, {}", of("processor"), of("system"))?;
         writeln!(out, "{}", self.configuration)?;
         let (before, after) = (of("load_before"), &self.load_after);
-        let rounds: BTreeSet<usize> =
-            self.figures.iter().map(|figure| figure.rounds.len()).collect();
-        let rounds = rounds.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
         let took = self.took.as_secs_f64();
         writeln!(out, "load average {before} before and {after} after {took:.0} s")?;
-        writeln!(
-            out,
-            "the ratio is the median of {rounds} rounds, in which both sides take turns\n"
-        )?;
-        writeln!(out, "| what | server | ours | theirs | unit | ours | theirs | ratio | 95 % |")?;
-        writeln!(out, "|---|---|---|---|---|--:|--:|--:|--:|")?;
-        for figure in &self.figures {
-            let (ours, theirs) = (figure.ours_median(), figure.theirs_median());
-            let ratio = match figure.is_too_noisy() {
-                true => "too noisy to tell".to_owned(),
-                false => format!("{:.2}", figure.ratio()),
-            };
-            let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
-            let (low, high) = figure.interval();
-            write!(out, "| {what} | {scene} | {our_name} | {their_name} | {unit} ")?;
-            let (ours, theirs) = (readable(ours), readable(theirs));
-            writeln!(out, "| {ours} | {theirs} | {ratio} | {low:.2} to {high:.2} |")?;
-        }
+        put_figures(&self.figures, out)?;
         put_readings(&self.readings, out)?;
         self.traffic.as_ref().map_or(Ok(()), |traffic| put_traffic(traffic, out))
     }
+}
+
+fn put_figures(figures: &[Figure], out: &mut String) -> std::fmt::Result {
+    if figures.is_empty() {
+        return Ok(());
+    }
+    let rounds: BTreeSet<usize> = figures.iter().map(|figure| figure.rounds.len()).collect();
+    let rounds = rounds.iter().map(usize::to_string).collect::<Vec<_>>().join(" or ");
+    writeln!(out, "the ratio is the median of {rounds} rounds, in which all sides take turns\n")?;
+    writeln!(out, "| what | server | ours | theirs | unit | ours | theirs | ratio | 95 % |")?;
+    writeln!(out, "|---|---|---|---|---|--:|--:|--:|--:|")?;
+    for figure in figures {
+        let (ours, theirs) = (figure.ours_median(), figure.theirs_median());
+        let ratio = match figure.is_too_noisy() {
+            true => "too noisy to tell".to_owned(),
+            false => format!("{:.2}", figure.ratio()),
+        };
+        let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
+        let (low, high) = figure.interval();
+        write!(out, "| {what} | {scene} | {our_name} | {their_name} | {unit} ")?;
+        let (ours, theirs) = (readable(ours), readable(theirs));
+        writeln!(out, "| {ours} | {theirs} | {ratio} | {low:.2} to {high:.2} |")?;
+    }
+    Ok(())
 }
 
 fn put_readings(readings: &[Reading], out: &mut String) -> std::fmt::Result {
