@@ -13,8 +13,8 @@ use crate::talk::say;
 use crate::tidy;
 use crate::workspace::cargo;
 
-/// The crate whose tests take minutes: processes, faults and time.
-const LONG: &str = "sneck-e2e";
+/// The crates whose tests take minutes: processes, faults and time.
+const LONG: [&str; 2] = ["sneck-e2e", "sneck-chaos"];
 
 /// The command line as it is installed; the one that is built by default has fewer stores.
 const EVERY_STORE: &str = "sneck-cli/full";
@@ -62,7 +62,7 @@ fn command<const N: usize>(args: [&str; N]) -> Command {
 fn tests(arguments: &Arguments, servers: &[(&'static str, Ensemble)]) -> Command {
     let mut tests = command(["test", "--workspace", "--no-fail-fast", "--features", EVERY_STORE]);
     if arguments.quick {
-        tests.args(["--exclude", LONG]);
+        tests.args(LONG.into_iter().flat_map(|long| ["--exclude", long]));
     }
     tests.args(&arguments.filter).env(SKIPS, skip::file());
     for (variable, ensemble) in servers {

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sneck_history::{Bounds, Desk, Event, Header, HistoryReader, Report, judge};
 use sneck_testkit::StartError;
 
-use crate::fault::Kind;
+use crate::fault::{Befalls, Kind};
 use crate::nemesis;
 use crate::orders::{Care, Defect, Work};
 use crate::plan::{Amount, Plan, Wish};
@@ -56,6 +57,8 @@ pub struct Campaign {
 pub struct Run {
     /// The head of the history.
     pub header: Header,
+    /// What was built, as far as that can be told: which commit there was when the run began.
+    pub commit: Option<String>,
     /// What was planned.
     pub plan: Plan,
     /// The kinds that could not be had, and why.
@@ -131,6 +134,7 @@ impl Campaign {
     /// # Errors
     /// When something fails that is no matter of locks. Violations are none: they are in the report.
     pub async fn run(&self, progress: impl Fn(usize, usize)) -> Result<Run, Trouble> {
+        let commit = commit();
         let (kinds, missing) = self.possible().await;
         let wish = Wish { kinds, seats: self.clients, session: self.session, amount: self.amount };
         let plan = self.plan.clone().unwrap_or_else(|| Plan::new(self.seed, &wish));
@@ -153,7 +157,7 @@ impl Campaign {
             HistoryReader::new(BufReader::with_capacity(1 << 20, File::open(&self.history)?));
         let unreadable = |error: sneck_history::ReadError| error.to_string();
         let report = judge(reader.map_err(unreadable)?).map_err(unreadable)?;
-        Ok(Run { header, plan, missing, report, length, judged_in: judging.elapsed() })
+        Ok(Run { header, commit, plan, missing, report, length, judged_in: judging.elapsed() })
     }
 
     /// The kinds that can be had here, and why others cannot.
@@ -211,14 +215,21 @@ impl Campaign {
     fn demand(&self, header: &mut Header, plan: &Plan) {
         let kinds = plan.kinds();
         let floors = &mut header.floors;
-        floors.faults = kinds.iter().map(|(kind, count)| (kind.name(), *count)).collect();
+        // Now and then nobody stands in a line who could be hit.
+        let least = |kind: Kind, count: u64| match kind.befalls() {
+            Befalls::Line => count.div_ceil(2),
+            _ => count,
+        };
+        floors.faults =
+            kinds.iter().map(|(kind, count)| (kind.name(), least(*kind, *count))).collect();
         let faults = plan.faults() as u64;
         floors.grants = 10 * faults;
         floors.handoffs = 2 * faults;
         let of =
             |wanted: &[Kind]| -> u64 { wanted.iter().filter_map(|kind| kinds.get(kind)).sum() };
         // A client that was stopped or dead for long has lost its session; of several in a row not each.
-        floors.expiries = of(&[Kind::ClientKilled, Kind::LongPause, Kind::HolderPaused]) / 2;
+        let deadly = [Kind::ClientKilled, Kind::HolderKilled, Kind::LongPause, Kind::HolderPaused];
+        floors.expiries = of(&deadly) / 2;
         floors.leaders = match self.store {
             StoreKind::ZooKeeper => {
                 1 + of(&[Kind::LeaderKilled, Kind::RollingRestart, Kind::AllKilled]).div_ceil(2)
@@ -228,6 +239,17 @@ impl Campaign {
         // The lock of readers is asked for now and then only.
         floors.shared_overlaps = u64::from(faults > 100);
     }
+}
+
+/// The commit of the working copy, with a mark if that is not all there is in it.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let is_changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+    Some(if is_changed { format!("{commit} and changes") } else { commit })
 }
 
 /// Lets every call come to its end, and says so; then sees that no permit has leaked.

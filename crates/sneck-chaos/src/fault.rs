@@ -11,6 +11,8 @@ use crate::servers::StoreKind;
 pub enum Kind {
     /// A client is killed with -9; another takes its seat.
     ClientKilled,
+    /// A client that holds a lock is killed with -9; another takes its seat.
+    HolderKilled,
     /// A client is stopped for less than its session lasts.
     ShortPause,
     /// A client is stopped for longer than its session lasts.
@@ -96,8 +98,9 @@ pub enum Befalls {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 36] = [
+    pub const ALL: [Kind; 37] = [
         Kind::ClientKilled,
+        Kind::HolderKilled,
         Kind::ShortPause,
         Kind::LongPause,
         Kind::HolderPaused,
@@ -138,7 +141,8 @@ impl Kind {
     /// Whom it befalls.
     pub fn befalls(self) -> Befalls {
         match self {
-            Kind::HolderPaused
+            Kind::HolderKilled
+            | Kind::HolderPaused
             | Kind::HolderRemoved
             | Kind::WaiterRemoved
             | Kind::ParentRemoved => Befalls::Line,
@@ -168,6 +172,7 @@ impl Kind {
     fn words(self) -> (&'static str, &'static str) {
         match self {
             Kind::ClientKilled => (CRASH, "killed with -9"),
+            Kind::HolderKilled => (CRASH, "a holder killed with -9"),
             Kind::ShortPause => (PAUSE, "shorter than a session"),
             Kind::LongPause => (PAUSE, "longer than a session"),
             Kind::HolderPaused => (PAUSE, "of a holder, longer than a session"),
@@ -252,6 +257,6 @@ mod tests {
             let begins = |kind: &&Kind| kind.name().starts_with(&format!("{class}:"));
             Kind::ALL.iter().filter(begins).count()
         };
-        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [1, 3, 4, 3]);
+        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [2, 3, 4, 3]);
     }
 }

@@ -19,8 +19,10 @@ use crate::stage::{Seat, Stage};
 
 pub use disk::missing as tracer_missing;
 
-/// How long is waited for what a fault is about, such as a request of the right kind.
+/// How long is waited for what a fault is about: a request of the right kind, a change that follows.
 const OCCASION_MAX: Duration = Duration::from_secs(4);
+/// How long is waited for somebody in line, where nobody may come while clients find no server.
+const LINE_MAX: Duration = Duration::from_secs(30);
 /// In so long the observer has looked at every line again.
 const LOOK_MAX: Duration = Duration::from_millis(600);
 const POLL: Duration = Duration::from_millis(20);
@@ -166,14 +168,36 @@ async fn warp(stage: &Stage, seat: &Seat, fault: &Fault) -> Result<(), String> {
 
 async fn befall_line(stage: &Stage, fault: &Fault) -> Result<(), String> {
     match fault.kind {
+        Kind::HolderKilled => kill_holder(stage, fault).await,
         Kind::HolderPaused => pause_holder(stage, fault).await,
         _ => remove(stage, fault).await,
     }
 }
 
+/// Kills somebody who holds a lock, or has just let go.
+async fn kill_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
+    let give_up = Instant::now() + LINE_MAX;
+    while Instant::now() < give_up {
+        let victim = victims_of(fault, &stage.observer.places()).pop();
+        for seat in &stage.seats {
+            let mut client = seat.client.lock().await;
+            // Of a holder who is dead already only the session lives.
+            if victim.as_ref().is_some_and(|victim| victim.client() == client.number()) {
+                let told = stage.begin(&fault.kind.name(), Some(client.number()))?;
+                client.kill().await.map_err(said)?;
+                stage.healed(told)?;
+                drop(client);
+                return stage.replace(seat).await.map_err(said);
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
+}
+
 /// Stops somebody who holds a lock. Whoever has let go before it stopped goes on, and another is tried.
 async fn pause_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
-    let give_up = Instant::now() + OCCASION_MAX * 4;
+    let give_up = Instant::now() + LINE_MAX;
     while Instant::now() < give_up {
         let places = stage.observer.places();
         let Some(victim) = victims_of(fault, &places).pop() else {
@@ -204,12 +228,12 @@ async fn pause_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
 
 async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
     let name = fault.kind.name();
+    let give_up = Instant::now() + LINE_MAX;
     let mut victims = Vec::new();
-    until(|| {
+    while victims.is_empty() && Instant::now() < give_up {
+        tokio::time::sleep(POLL).await;
         victims = victims_of(fault, &stage.observer.places());
-        !victims.is_empty()
-    })
-    .await;
+    }
     let mut told = Vec::new();
     if fault.kind == Kind::ParentRemoved {
         // Whoever comes while it is being deleted is hit as well.
@@ -242,7 +266,7 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
 fn victims_of(fault: &Fault, places: &[Place]) -> Vec<Place> {
     let is_first = |at: usize| !places[..at].iter().any(|place| place.lock == places[at].lock);
     let fits = |at: &usize| match fault.kind {
-        Kind::HolderRemoved | Kind::HolderPaused => is_first(*at),
+        Kind::HolderKilled | Kind::HolderPaused | Kind::HolderRemoved => is_first(*at),
         Kind::WaiterRemoved => !is_first(*at),
         _ => true,
     };

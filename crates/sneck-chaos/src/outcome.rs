@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::Command;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -69,7 +68,7 @@ fn about(campaign: &Campaign, run: &Run) -> io::Result<Value> {
     Ok(json!({
         "store": campaign.store.to_string(),
         "seed": campaign.seed,
-        "commit": commit(),
+        "commit": run.commit,
         "build": if cfg!(debug_assertions) { "debug" } else { "release" },
         "machine": machine(),
         "clients": campaign.clients,
@@ -111,17 +110,6 @@ fn violated(report: &Report) -> Value {
         (property.to_string(), json!(total))
     };
     Property::ALL.into_iter().map(of).collect::<Map<_, _>>().into()
-}
-
-/// What was built, with a mark if that is not all that was built.
-fn commit() -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
-    let is_changed = git(&["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-    Some(if is_changed { format!("{commit} and changes") } else { commit })
 }
 
 fn machine() -> String {

@@ -137,3 +137,32 @@ fn number(names: &mut Vec<String>, name: &str) -> usize {
         names.len() - 1
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use sneck_history::Mode;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_a_hold_and_a_fault_are_drawn_from_begin_to_end() {
+        let mut sketch = Sketch::default();
+        let mode = Mode::Exclusive;
+        let (attempt, lock) = (1, "a".to_owned());
+        let acquire = Event::Acquire { attempt, lock, mode, session: None, no_wait: false };
+        let granted = Event::Granted { attempt, token: 26, session: None, until_ns: None };
+        let fault = Event::Fault { fault: 1, kind: "cut".to_owned(), client: None };
+        let told = [
+            (5_000, None, fault),
+            (6_000, Some(7), acquire),
+            (8_000, Some(7), granted),
+            (9_000, None, Event::Healed { fault: 1 }),
+            (11_000, Some(7), Event::Released { attempt }),
+        ];
+        told.iter().for_each(|(at_ns, client, event)| sketch.see(*at_ns, *client, event));
+        let drawn = sketch.conclude();
+        assert_eq!(drawn["spans"], json!([[7, 0, 1, 3, 0, "0x0"], [7, 1, 3, 6, 0, "0x1a"]]));
+        assert_eq!(drawn["faults"], json!([[0, 0, 4, 0]]));
+        assert_eq!((&drawn["kinds"], &drawn["end"]), (&json!(["cut"]), &json!(6)));
+    }
+}

@@ -1,6 +1,7 @@
 //! Short campaigns: clean ones on both kinds of servers, and ones with a defect that has to be found.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sneck_chaos::campaign::{Campaign, Run, Trouble};
 use sneck_chaos::fault::Kind;
@@ -72,10 +73,10 @@ async fn twenty_faults_on_the_embedded_server_violate_nothing() {
 }
 
 /// A run in which holders are stopped for longer than their sessions, by clients that are broken so.
-async fn broken(defect: Option<Defect>, care: Care) -> Run {
+async fn broken(defect: Option<Defect>, care: Care, session: Duration) -> Run {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut campaign = campaign(StoreKind::Embedded, folder.path());
-    (campaign.clients, campaign.lanes) = (2, 1);
+    (campaign.clients, campaign.lanes, campaign.session) = (2, 1, session);
     campaign.kinds = vec![Kind::HolderPaused];
     campaign.amount = Amount::Faults(3);
     campaign.work = Work::Set { care, sleep_ms: 900 };
@@ -86,7 +87,7 @@ async fn broken(defect: Option<Defect>, care: Care) -> Run {
 
 /// The lock is held by somebody else while it is still believed in: what no order of events explains.
 async fn is_found(defect: Defect) {
-    let run = broken(Some(defect), Care::Fence).await;
+    let run = broken(Some(defect), Care::Fence, Duration::from_secs(4)).await;
     assert!(run.report.totals.contains_key(&Property::AdvisoryExclusion), "{}", run.report);
 }
 
@@ -103,9 +104,10 @@ async fn a_client_whose_deadline_is_too_late_is_found() {
 /// What the fence is for: the same pauses lose updates without it, and none with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_are_lost_without_a_fence_and_refused_with_it() {
-    let plain = broken(None, Care::None).await;
+    let session = Duration::from_secs(2);
+    let plain = broken(None, Care::None, session).await;
     assert!(plain.report.count(Count::UnfencedLostUpdates) > 0, "{}", plain.report);
-    let fenced = broken(None, Care::Fence).await;
+    let fenced = broken(None, Care::Fence, session).await;
     assert!(fenced.report.is_clean(), "{}", fenced.report);
     assert!(fenced.report.count(Count::RefusedWrites) > 0, "{}", fenced.report);
 }
