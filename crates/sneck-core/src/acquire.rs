@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Outcome};
 use crate::guard::{Granted, Guard, leave};
 use crate::instrument::{Instrument, Subject, Watched};
 use crate::lease::Loss;
+use crate::local::{LocalLines, Sharing};
 use crate::mutant;
 use crate::name::Name;
 use crate::seeds::Seeds;
@@ -80,6 +81,9 @@ pub struct Locker {
     instrument: Option<Arc<dyn Instrument>>,
     seeds: Seeds,
     ids: Option<Arc<dyn Fn() -> ClaimId + Send + Sync>>,
+    /// Of those who share places, and how they do.
+    lines: Arc<LocalLines>,
+    sharing: Option<Sharing>,
 }
 
 impl Locker {
@@ -95,6 +99,8 @@ impl Locker {
             instrument: None,
             seeds: Seeds::default(),
             ids: None,
+            lines: Arc::default(),
+            sharing: None,
         }
     }
 
@@ -109,7 +115,8 @@ impl Locker {
     /// ZooKeeper that of the session's options.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        // The leases of places that are shared go by the clock they were taken by.
+        (self.clock, self.lines) = (clock, Arc::default());
         self
     }
 
@@ -172,10 +179,27 @@ impl Locker {
         self.limits
     }
 
-    /// The same clock and the same bounds of waiting, on another backend.
+    /// The same clock and the same bounds of waiting, on another backend, whose places are not shared.
     #[must_use]
     pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
-        Locker { backend, ..self.clone() }
+        Locker { backend, lines: Arc::default(), sharing: None, ..self.clone() }
+    }
+
+    pub(crate) fn sharing_by(self, sharing: Option<Sharing>) -> Self {
+        Locker { sharing, ..self }
+    }
+
+    pub(crate) fn sharing(&self) -> Option<&Sharing> {
+        self.sharing.as_ref()
+    }
+
+    /// The same for one who tells nobody and shares nothing.
+    pub(crate) fn alone(&self) -> Self {
+        Locker { instrument: None, lines: Arc::default(), sharing: None, ..self.clone() }
+    }
+
+    pub(crate) fn lines(&self) -> &Arc<LocalLines> {
+        &self.lines
     }
 
     /// The clock that [`Patience::Until`] and the guards go by.
@@ -214,6 +238,20 @@ impl Locker {
         patience: Patience,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
+        if let Some(sharing) = self.sharing.filter(|_| Sharing::suits(&request)) {
+            return self.acquire_sharing(request, sharing, patience, progress).await;
+        }
+        self.acquire_unless(request, patience, self.run_out(patience), progress).await
+    }
+
+    /// The same, until something else says to give up, and why.
+    pub(crate) async fn acquire_unless(
+        &self,
+        request: Request,
+        patience: Patience,
+        give_up: impl Future<Output = Error> + Send,
+        progress: &(dyn Fn(Progress<'_>) + Send + Sync),
+    ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
         let watched = self.watch(&name, request.mode);
         if let Err(error) = self.check_mode(&request) {
@@ -223,7 +261,7 @@ impl Locker {
         let seed = self.seeds.next_of(|| request.id);
         let asker = Asker { name, id: request.id, seed, yields: request.ties.yields };
         let place = Place::new(self.backend.claim(request), self.pauses(asker.seed));
-        self.acquire_place(place, watched, asker, patience, progress).await
+        self.acquire_place(place, watched, asker, patience, give_up, progress).await
     }
 
     /// Acquires several locks at once: all or none. Waiting for all of them counts as one wait, and the
@@ -257,17 +295,18 @@ impl Locker {
             requests.iter_mut().for_each(|request| request.ties.group = Some(asker.id));
         }
         let place = Place::new(self.backend.claim_all(requests), self.pauses(asker.seed));
-        self.acquire_place(place, watched, asker, patience, progress).await
+        let give_up = self.run_out(patience);
+        self.acquire_place(place, watched, asker, patience, give_up, progress).await
     }
 
-    fn watch(&self, name: &Name, mode: Mode) -> Watched {
+    pub(crate) fn watch(&self, name: &Name, mode: Mode) -> Watched {
+        let Some(instrument) = &self.instrument else { return Watched::by_nobody() };
         let store = self.backend.label();
-        let subject = Subject { store: &store, name, mode };
-        let probe = self.instrument.as_ref().map(|instrument| instrument.attempt(&subject));
+        let probe = instrument.attempt(&Subject { store: &store, name, mode });
         Watched::new(probe, self.clock.clone())
     }
 
-    fn check_mode(&self, request: &Request) -> Result<(), Error> {
+    pub(crate) fn check_mode(&self, request: &Request) -> Result<(), Error> {
         if self.backend.supports(request.mode) {
             return Ok(());
         }
@@ -281,20 +320,18 @@ impl Locker {
         mut watched: Watched,
         asker: Asker,
         patience: Patience,
+        give_up: impl Future<Output = Error> + Send,
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let mut seen = Seen::default();
         let progress = |told: Progress<'_>| {
-            match told {
-                Progress::Waiting(waiting) => watched.waiting(waiting),
-                Progress::Trouble(error) => watched.trouble(error),
-            }
+            watched.progress(&told);
             progress(told);
         };
         let result = tokio::select! {
             biased;
             result = self.wait(&mut place, patience, &mut seen, &progress) => result,
-            error = self.run_out(patience) => Err(error),
+            error = give_up => Err(error),
             error = self.stand_in_circle(&asker) => Err(error),
         };
         let error = match result {
@@ -354,7 +391,7 @@ impl Locker {
     }
 
     /// Resolves when patience has run out.
-    async fn run_out(&self, patience: Patience) -> Error {
+    pub(crate) async fn run_out(&self, patience: Patience) -> Error {
         match patience {
             Patience::Forever => std::future::pending().await,
             Patience::Until(deadline) => {
@@ -415,7 +452,7 @@ impl Locker {
     }
 
     /// Who holds the lock that was not had in time.
-    async fn holder(&self, name: &Name, error: &Error, seen: Seen) -> Option<Contender> {
+    pub(crate) async fn holder(&self, name: &Name, error: &Error, seen: Seen) -> Option<Contender> {
         let Seen::Waiting(waiting) = seen else { return None };
         if error.kind() != ErrorKind::Timeout {
             return None;
@@ -427,7 +464,7 @@ impl Locker {
         line.await.ok()?.ok()?.into_iter().next()
     }
 
-    fn locate(&self, error: Error, name: &Name) -> Error {
+    pub(crate) fn locate(&self, error: Error, name: &Name) -> Error {
         error.with_lock(name).with_backend(&self.backend.label())
     }
 
@@ -470,7 +507,7 @@ fn check_all(requests: &[Request]) -> Result<(), Error> {
     Ok(())
 }
 
-fn place_lost(loss: Loss) -> Error {
+pub(crate) fn place_lost(loss: Loss) -> Error {
     Error::new(ErrorKind::Lost, format!("the place in line was lost: {loss}"))
         .with_hint("ask for the lock again; the new place is at the end of the line")
 }
@@ -493,7 +530,7 @@ impl Asker {
 
 /// What the wait loop saw last.
 #[derive(Default)]
-enum Seen {
+pub(crate) enum Seen {
     /// No answer yet.
     #[default]
     Nothing,
@@ -502,8 +539,15 @@ enum Seen {
 }
 
 impl Seen {
+    pub(crate) fn of(progress: &Progress<'_>) -> Self {
+        match progress {
+            Progress::Waiting(waiting) => Seen::Waiting((*waiting).clone()),
+            Progress::Trouble(error) => Seen::Trouble((*error).clone()),
+        }
+    }
+
     /// Adds why the time ran out, when it was not because somebody else had the lock.
-    fn explain(&self, error: Error) -> Error {
+    pub(crate) fn explain(&self, error: Error) -> Error {
         match self {
             Seen::Trouble(trouble) if error.kind() == ErrorKind::Timeout => {
                 error.with_source(trouble.clone())

@@ -1,6 +1,7 @@
 //! A store of locks, and what it promises.
 
 use crate::all::in_order;
+use crate::backoff::Backoff;
 use crate::claim::{Claim, Mode, Request};
 use crate::contender::Contender;
 use crate::error::{Error, ErrorKind};
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store of locks.
 #[async_trait]
@@ -116,6 +118,21 @@ pub trait Survey: Send + Sync {
     async fn holder_changed(&self, name: &Name, seen: Option<&Contender>) -> Result<(), Error> {
         let (_, _) = (name, seen);
         std::future::pending().await
+    }
+
+    /// Resolves when somebody stands in the lock's line who does not hold the lock. For whoever keeps a
+    /// place that others may want.
+    ///
+    /// Here the line is read again and again, at most every second. A store that can tell by itself should.
+    ///
+    /// # Errors
+    /// When the store cannot be asked, or refuses.
+    async fn contended(&self, name: &Name) -> Result<(), Error> {
+        let mut pauses = Backoff::new(Duration::from_millis(100), Duration::from_secs(1), 0);
+        while self.line(name).await?.iter().all(|contender| contender.held) {
+            tokio::time::sleep(pauses.pause()).await;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clock::{Clock, Instant, sleep_until};
 use crate::error::{Error, ErrorKind};
 use crate::instrument::Watched;
 use crate::lease::{Lease, Loss};
+use crate::local::Turn;
 use crate::mutant;
 use crate::name::Name;
 use crate::token::Token;
@@ -28,7 +29,16 @@ const ORDERS_MAX: usize = 2;
 #[must_use = "a guard that is dropped releases its lock at once"]
 pub struct Guard {
     hold: Arc<Hold>,
-    keeper: mpsc::Sender<Order>,
+    token: Token,
+    holding: Holding,
+}
+
+/// Who gives the lock back.
+enum Holding {
+    /// The keeper of a place in the store's line.
+    Place(mpsc::Sender<Order>),
+    /// The line inside the process that the place is shared in.
+    Turn(Turn),
 }
 
 /// What a guard wants of its keeper. A guard that is dropped wants its lock released, too.
@@ -58,7 +68,7 @@ pub(crate) struct Hold {
 impl Guard {
     /// The fencing token: larger than that of every earlier grant of this lock.
     pub fn token(&self) -> Token {
-        self.hold.token
+        self.token
     }
 
     /// The lock's name; where several are held, the name of the first.
@@ -70,7 +80,7 @@ impl Guard {
     /// [at once](crate::Locker::acquire_all).
     pub fn tokens(&self) -> impl Iterator<Item = (&Name, Token)> {
         let hold = &*self.hold;
-        let alone = hold.tokens.is_empty().then_some((&hold.name, hold.token));
+        let alone = hold.tokens.is_empty().then_some((&hold.name, self.token));
         alone.into_iter().chain(hold.tokens.iter().map(|(name, token)| (name, *token)))
     }
 
@@ -124,13 +134,8 @@ impl Guard {
     ///
     /// [`Backend::revoke`]: crate::Backend::revoke
     pub fn revocation_requested(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut revoked = self.hold.revoked.subscribe();
         let hold = self.hold.clone();
-        async move {
-            // The sender lives in what is held here.
-            let _ = revoked.wait_for(|revoked| *revoked).await;
-            drop(hold);
-        }
+        async move { hold.revoked().await }
     }
 
     /// Whether somebody has asked the holder to let go.
@@ -148,9 +153,17 @@ impl Guard {
     ///
     /// # Cancel safety
     /// When the future is dropped, the lock is released in the background.
-    pub async fn downgrade(self) -> Result<Guard, Error> {
+    pub async fn downgrade(mut self) -> Result<Guard, Error> {
         let (reply, done) = oneshot::channel();
-        let _ = self.keeper.send(Order::Downgrade(reply)).await;
+        match &mut self.holding {
+            Holding::Place(keeper) => {
+                let _ = keeper.send(Order::Downgrade(reply)).await;
+            }
+            Holding::Turn(turn) => {
+                turn.downgrade().await?;
+                return Ok(self);
+            }
+        }
         let done = tokio::select! {
             biased;
             done = done => done,
@@ -198,24 +211,47 @@ impl Guard {
     /// # Cancel safety
     /// When the future is dropped the release goes on in the background.
     pub async fn unlock(self) -> Result<(), Error> {
-        let lost_before = self.hold.loss();
-        let (reply, released) = oneshot::channel();
-        // A keeper that is gone has lost the lock and left already.
-        let _ = self.keeper.try_send(Order::Release(reply));
-        if let Some(loss) = lost_before {
-            return Err(self.hold.error(loss));
-        }
-        tokio::select! {
-            biased;
-            released = released => match released {
-                Ok(result) => result.map_err(|error| self.hold.locate(error)),
-                Err(_) => Err(self.hold.loss().map_or_else(
-                    || self.hold.abandoned(),
-                    |loss| self.hold.error(loss),
-                )),
+        let Guard { hold, holding, .. } = self;
+        let lost_before = hold.loss();
+        let released = match holding {
+            Holding::Place(keeper) => release(&hold, &keeper).await,
+            Holding::Turn(turn) => match turn.end() {
+                // Handed on, or kept for whoever comes next.
+                None => Ok(()),
+                // Boxed, as the place may be a turn as far as the compiler knows.
+                Some(place) => Box::pin(place.unlock()).await,
             },
-            loss = self.hold.lost() => Err(self.hold.unconfirmed(loss)),
-        }
+        };
+        lost_before.map_or(released, |loss| Err(hold.error(loss)))
+    }
+
+    /// A guard of a hold inside the process.
+    pub(crate) fn of_turn(turn: Turn) -> Self {
+        Guard { hold: turn.hold().clone(), token: turn.token(), holding: Holding::Turn(turn) }
+    }
+
+    /// What is known of the hold.
+    pub(crate) fn hold(&self) -> &Arc<Hold> {
+        &self.hold
+    }
+}
+
+/// Has the keeper give a place back, and waits until that is confirmed.
+async fn release(hold: &Hold, keeper: &mpsc::Sender<Order>) -> Result<(), Error> {
+    let lost_before = hold.loss().is_some();
+    let (reply, released) = oneshot::channel();
+    // A keeper that is gone has lost the lock and left already.
+    let _ = keeper.try_send(Order::Release(reply));
+    if lost_before {
+        return Ok(());
+    }
+    tokio::select! {
+        biased;
+        released = released => match released {
+            Ok(result) => result.map_err(|error| hold.locate(error)),
+            Err(_) => Err(hold.loss().map_or_else(|| hold.abandoned(), |loss| hold.error(loss))),
+        },
+        loss = hold.lost() => Err(hold.unconfirmed(loss)),
     }
 }
 
@@ -223,19 +259,34 @@ impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("name", &self.hold.name)
-            .field("token", &self.hold.token)
+            .field("token", &self.token)
             .field("held", &self.is_held())
             .finish_non_exhaustive()
     }
 }
 
 impl Hold {
-    fn loss(&self) -> Option<Loss> {
-        let now = self.clock.now();
+    pub(crate) fn loss(&self) -> Option<Loss> {
+        self.loss_at(self.clock.now())
+    }
+
+    /// Why it is lost, at an instant of its clock.
+    pub(crate) fn loss_at(&self, now: Instant) -> Option<Loss> {
         self.own.loss(now).or_else(|| self.lease.loss(now))
     }
 
-    async fn lost(&self) -> Loss {
+    /// The token of the place.
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Resolves when somebody has asked for the lock back.
+    pub(crate) async fn revoked(&self) {
+        // The sender lives as long as what is borrowed here.
+        let _ = self.revoked.subscribe().wait_for(|revoked| *revoked).await;
+    }
+
+    pub(crate) async fn lost(&self) -> Loss {
         tokio::select! {
             biased;
             loss = self.own.ended(&*self.clock) => loss,
@@ -243,11 +294,11 @@ impl Hold {
         }
     }
 
-    fn locate(&self, error: Error) -> Error {
+    pub(crate) fn locate(&self, error: Error) -> Error {
         error.with_lock(&self.name).with_backend(&self.label)
     }
 
-    fn error(&self, loss: Loss) -> Error {
+    pub(crate) fn error(&self, loss: Loss) -> Error {
         self.locate(Error::new(ErrorKind::Lost, format!("the lock was lost: {loss}"))).with_hint(
             "somebody else may hold the lock by now; only a resource that checks the token is safe",
         )
@@ -305,7 +356,7 @@ impl Granted {
         let (claim, watched, asked) = (self.claim, self.watched, self.asked);
         let keeper = Keeper { claim, watched, hold: hold.clone(), term, asked, backoff };
         tokio::spawn(keeper.run(orders));
-        Guard { hold, keeper: keeper_orders }
+        Guard { token: hold.token, hold, holding: Holding::Place(keeper_orders) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Being told what becomes of every attempt and every hold, for metrics and traces.
 
+use crate::acquire::Progress;
 use crate::claim::{Mode, Waiting};
 use crate::clock::{Clock, Instant};
 use crate::error::Error;
@@ -62,61 +63,64 @@ pub trait Probe: Send + Sync {
 }
 
 /// One attempt or hold, and what is to be told of its end, once.
-pub(crate) struct Watched {
-    probe: Option<Box<dyn Probe>>,
+pub(crate) struct Watched(Option<Watching>);
+
+struct Watching {
+    probe: Box<dyn Probe>,
     clock: Arc<dyn Clock>,
     since: Instant,
 }
 
 impl Watched {
-    pub(crate) fn new(probe: Option<Box<dyn Probe>>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(probe: Box<dyn Probe>, clock: Arc<dyn Clock>) -> Self {
         let since = clock.now();
-        Watched { probe, clock, since }
+        Watched(Some(Watching { probe, clock, since }))
     }
 
-    pub(crate) fn waiting(&self, waiting: &Waiting) {
-        if let Some(probe) = &self.probe {
-            probe.waiting(waiting);
-        }
+    /// Nobody is told.
+    pub(crate) fn by_nobody() -> Self {
+        Watched(None)
     }
 
-    pub(crate) fn trouble(&self, error: &Error) {
-        if let Some(probe) = &self.probe {
-            probe.trouble(error);
+    pub(crate) fn progress(&self, progress: &Progress<'_>) {
+        match (&self.0, progress) {
+            (Some(watching), Progress::Waiting(waiting)) => watching.probe.waiting(waiting),
+            (Some(watching), Progress::Trouble(error)) => watching.probe.trouble(error),
+            (None, _) => {}
         }
     }
 
     /// From now on it is a hold.
     pub(crate) fn acquired(&mut self, token: Token) {
-        let waited = self.lasted();
-        self.since = self.clock.now();
-        if let Some(probe) = &self.probe {
-            probe.acquired(token, waited);
+        if let Some(watching) = &mut self.0 {
+            let waited = watching.lasted();
+            watching.since = watching.clock.now();
+            watching.probe.acquired(token, waited);
         }
     }
 
     pub(crate) fn refused(mut self) {
-        if let Some(probe) = self.probe.take() {
-            probe.refused();
+        if let Some(watching) = self.0.take() {
+            watching.probe.refused();
         }
     }
 
     pub(crate) fn failed(mut self, error: &Error) {
-        let waited = self.lasted();
-        if let Some(probe) = self.probe.take() {
-            probe.failed(error, waited);
+        if let Some(watching) = self.0.take() {
+            watching.probe.failed(error, watching.lasted());
         }
     }
 
     pub(crate) fn ended(&mut self, loss: Option<Loss>) {
-        let held = self.lasted();
-        match (self.probe.take(), loss) {
-            (Some(probe), Some(loss)) => probe.lost(loss, held),
-            (Some(probe), None) => probe.released(held),
-            (None, _) => {}
+        let Some(watching) = self.0.take() else { return };
+        match loss {
+            Some(loss) => watching.probe.lost(loss, watching.lasted()),
+            None => watching.probe.released(watching.lasted()),
         }
     }
+}
 
+impl Watching {
     fn lasted(&self) -> Duration {
         self.clock.now().since(self.since)
     }
@@ -124,8 +128,8 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        if let Some(probe) = self.probe.take() {
-            probe.abandoned();
+        if let Some(watching) = self.0.take() {
+            watching.probe.abandoned();
         }
     }
 }

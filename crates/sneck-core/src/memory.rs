@@ -262,6 +262,16 @@ impl Survey for Memory {
         while is_as_seen() && changes.changed().await.is_ok() {}
         Ok(())
     }
+
+    async fn contended(&self, name: &Name) -> Result<(), Error> {
+        let mut changes = self.lock().changes.subscribe();
+        let all_hold = || {
+            let lines = self.lock();
+            lines.lines.get(name).into_iter().flatten().all(|place| place.held)
+        };
+        while all_hold() && changes.changed().await.is_ok() {}
+        Ok(())
+    }
 }
 
 #[async_trait]

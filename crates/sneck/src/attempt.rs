@@ -73,8 +73,14 @@ impl Attempt {
         mode: Mode,
         patience: Patience,
     ) -> Result<Option<Guard>, Error> {
-        let request = self.request(name.clone()?, mode);
-        let locker = self.locks.locker();
+        let (name, locker) = (name.clone()?, self.locks.locker());
+        // Before anything is written down of who asks: this is the way that costs nothing.
+        if self.locks.ties().is_none()
+            && let Some(guard) = locker.enter(&name, mode)
+        {
+            return Ok(Some(guard));
+        }
+        let request = self.request(name, mode);
         match &self.progress {
             Some(progress) => locker.acquire_with(request, patience, &**progress).await,
             None => locker.acquire(request, patience).await,

@@ -45,7 +45,8 @@ impl Election {
         let backend = locks.locker().backend();
         let locks = match backend.elections() {
             Some(elections) => locks.on_backend(elections),
-            None => locks.clone(),
+            // What a candidate says is beside its own place.
+            None => locks.without_sharing(),
         };
         Election { locks, name }
     }

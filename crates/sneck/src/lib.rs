@@ -80,8 +80,8 @@ pub use semaphore::Semaphore;
 pub use sneck_core::{
     Backend, Caller, ClaimId, Clock, Contender, Crash, Deadlock, Deadlocks, DurableHolder, End,
     Error, ErrorKind, ForcedRelease, Guard, HISTORY_MAX, Instant, Judgement, LastRun, Limits, Loss,
-    Memory, Mode, Name, Order, Outcome, Permits, Progress, Promises, SystemClock, Ties, Token,
-    TokenScope, Wait, Waiting, Wake,
+    Memory, Mode, Name, Order, Outcome, Permits, Progress, Promises, Sharing, SystemClock, Ties,
+    Token, TokenScope, Wait, Waiting, Wake,
 };
 pub use work_error::WorkError;
 

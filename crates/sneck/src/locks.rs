@@ -11,7 +11,7 @@ use crate::semaphore::Semaphore;
 use crate::telemetry::{self, Instrument};
 use sneck_core::{
     Backend, Caller, ClaimId, Clock, Contender, Deadlocks, Error, ErrorKind, Guard, Limits, Locker,
-    Name, Order, Promises, RecordKind, Records, SystemClock, Ties,
+    Name, Order, Promises, RecordKind, Records, Sharing, SystemClock, Ties,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -134,6 +134,77 @@ impl Locks {
     pub fn refusing_deadlock(mut self) -> Self {
         self.ties.yields = true;
         self
+    }
+
+    /// The same, where those of this process who ask for one lock share one place in its line:
+    /// [`with_sharing`](Locks::with_sharing) with [`Sharing::coalescing`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let cache = locks.coalescing().mutex("cache");
+    /// let first = cache.lock().await?;
+    /// let place = first.token().get();
+    /// let (second, ()) = tokio::join!(cache.lock(), async { first.unlock().await.expect("held") });
+    /// let token = second?.token();
+    /// assert_eq!((token.get(), token.turn()), (place, 1), "the same place, handed on");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn coalescing(self) -> Self {
+        self.with_sharing(Sharing::coalescing())
+    }
+
+    /// The same, where a place is also kept while nobody else wants it, so that asking again sends nothing:
+    /// [`with_sharing`](Locks::with_sharing) with [`Sharing::sticky`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// let cache = locks.sticky().mutex("cache");
+    /// let before = cache.lock().await?.token();
+    /// let again = cache.lock().await?;
+    /// assert!(again.token() > before, "another hold");
+    /// assert_eq!(again.token().get(), before.get(), "of the same place");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn sticky(self) -> Self {
+        self.with_sharing(Sharing::sticky())
+    }
+
+    /// The same, where those of this process who ask for one mutex, or to read or to write one `RwLock`,
+    /// share a place in its line, and hand it on among themselves. Through these `Locks` and all clones of
+    /// them, that is; by default everybody has a place of its own.
+    ///
+    /// * **Fairness.** Inside it is first come, first served. Who waits outside waits for at most
+    ///   [`Sharing::hand_ons`] more holds, and no new one after [`Sharing::span`], from when this process
+    ///   learns of it; then its place is given back.
+    /// * **Kept places** are given back as soon as somebody outside waits, or
+    ///   [asks](Locks::request_revocation) for the lock, or the last clone of these `Locks` is gone. A store that
+    ///   does not tell [who waits](Promises::order) keeps none.
+    /// * **Tokens.** Holds of one place have one number and count their [turns](crate::Token::turn); what a
+    ///   resource has to compare then, `Token` says.
+    /// * **Loss.** A place that is lost is lost for who holds it and for all who wait for it.
+    /// * **What others see** ([`line`](Locks::line), `sneck who`) is one place, with the caller and note of
+    ///   who asked for it first.
+    /// * Permits, [several locks at once](Locks::all), elections, and whatever
+    ///   [holds something else](Locks::holding) or [refuses deadlocks](Locks::refusing_deadlock) have places of
+    ///   their own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::connect("memory:").await?;
+    /// use sneck::Sharing;
+    /// let mut sharing = Sharing::sticky();
+    /// sharing.turns = 4_096; // so that every token fits into 64 bits
+    /// let guard = locks.with_sharing(sharing).mutex("cache").lock().await?;
+    /// assert!(guard.token().packed().is_some());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_sharing(self, sharing: Sharing) -> Self {
+        Locks { locker: self.locker.with_sharing(sharing), ..self }
     }
 
     /// The same, with pauses between attempts whose jitter follows from `seed` alone: for simulations,
@@ -414,6 +485,11 @@ impl Locks {
     /// The same on another backend of the same store.
     pub(crate) fn on_backend(&self, backend: Arc<dyn Backend>) -> Self {
         Locks { locker: self.locker.on(backend), ..self.clone() }
+    }
+
+    /// The same for those of whom each has something of its own to say.
+    pub(crate) fn without_sharing(&self) -> Self {
+        Locks { locker: self.locker.clone().without_sharing(), ..self.clone() }
     }
 
     pub(crate) fn records(&self) -> Result<&dyn Records, Error> {

@@ -3,11 +3,12 @@
 #![cfg(feature = "embedded")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use sneck::Sharing;
 use sneck::embedded::{self, EmbeddedUrl};
 use sneck::local::Local;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
 use sneck_server::{Running, Server};
-use sneck_testkit::contract::{self, OnZooKeeper, Way};
+use sneck_testkit::contract::{self, OnZooKeeper, SharedPlaces, Way};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ struct Memory(Mutex<HashMap<&'static str, ZooKeeper>>);
 
 impl Way for Memory {
     async fn connect(&self, case: &'static str, timeout: Duration) -> ZooKeeper {
-        let url = format!("memory:contract-{case}");
+        let url = format!("memory:contract-{:p}-{case}", &self.0);
         let mut keepers = self.0.lock().await;
         if !keepers.contains_key(case) {
             keepers.insert(case, open(&url).await);
@@ -93,6 +94,18 @@ async fn locks_in_the_dialect_of_kazoo_keep_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_keeps_the_contract() {
     contract::run_all(Arc::new(OnZooKeeper(Memory::default()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_keeps_the_contract_with_places_that_are_handed_on() {
+    let memory = OnZooKeeper(Memory::default());
+    contract::run_all(Arc::new(SharedPlaces(memory, Sharing::coalescing()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_keeps_the_contract_with_places_that_are_kept() {
+    let memory = OnZooKeeper(Memory::default());
+    contract::run_all(Arc::new(SharedPlaces(memory, Sharing::sticky()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

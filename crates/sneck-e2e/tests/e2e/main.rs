@@ -7,6 +7,7 @@ mod counting;
 mod crash;
 mod interop;
 mod recipes;
+mod sharing;
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../stage/mod.rs"]
 mod stage;

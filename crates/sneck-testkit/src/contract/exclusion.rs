@@ -1,9 +1,9 @@
 //! One holder.
 
 use super::{Case, Client, held, is_refused, leave, named, until_held, waiting, within};
-use sneck_core::Patience;
-use std::sync::Arc;
+use sneck_core::{Patience, Token};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) async fn two_claims_of_one_client_exclude_each_other(case: &Case) {
     let client = case.client().await;
@@ -19,7 +19,7 @@ pub(super) async fn an_unprotected_counter_survives(case: &Case) {
     const TASKS: usize = 8;
     const INCREMENTS: u64 = 50;
     let clients: [Client; 3] = case.clients().await;
-    let (counter, last_token) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (counter, last_token) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(None)));
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let client = clients[task % 3].clone();
@@ -28,9 +28,9 @@ pub(super) async fn an_unprotected_counter_survives(case: &Case) {
                 for round in 0..INCREMENTS {
                     let guard = client.hold().await;
                     let read = counter.load(Ordering::SeqCst);
-                    let token = guard.token().get();
-                    let before = last_token.swap(token, Ordering::SeqCst);
-                    assert!(before < token, "{token} after {before}");
+                    let token = Some(guard.token());
+                    let before = replace(&last_token, token);
+                    assert!(before < token, "{token:?} after {before:?}");
                     tokio::task::yield_now().await;
                     counter.store(read + 1, Ordering::SeqCst);
                     // Both ways to give it back.
@@ -74,4 +74,10 @@ pub(super) async fn names_are_told_apart(case: &Case) {
         }
         assert!(guard.is_held());
     }
+}
+
+/// Puts the token of this grant in the place of the last one's.
+fn replace(last: &Mutex<Option<Token>>, token: Option<Token>) -> Option<Token> {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *last, token)
 }

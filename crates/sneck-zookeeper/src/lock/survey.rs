@@ -76,6 +76,13 @@ impl Survey for ZooKeeper {
         let watched = watching::holder(&session, self.layout.options.dialect, &path, place).await;
         watched.map_err(|error| self.layout.failure(&error, "watching the holder").with_lock(name))
     }
+
+    async fn contended(&self, name: &Name) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let session = self.session().await?;
+        let watched = watching::contender(&session, self.layout.options.dialect, &path).await;
+        watched.map_err(|error| self.layout.failure(&error, "watching the line").with_lock(name))
+    }
 }
 
 impl ZooKeeper {

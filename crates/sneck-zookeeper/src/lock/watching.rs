@@ -1,6 +1,7 @@
 //! Learning from the outside that a lock has another holder.
 
 use super::dialect::Dialect;
+use super::seat::line;
 use super::survey::path_of;
 use crate::error::RequestError;
 use crate::session::{Session, Watch};
@@ -64,6 +65,29 @@ async fn arrival(session: &Session, dialect: Dialect, dir: &str) -> Result<(), R
                     return Ok(());
                 }
             }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Resolves when a place is in the line from which the lock is not held. One watch is all it takes while
+/// nobody comes or goes.
+///
+/// # Errors
+/// When the servers refuse, or the session is over.
+pub(super) async fn contender(
+    session: &Session,
+    dialect: Dialect,
+    dir: &str,
+) -> Result<(), RequestError> {
+    loop {
+        match session.get_children_watch(dir).await {
+            Ok((children, _)) if line(dialect, &children).iter().any(|place| !place.held) => {
+                return Ok(());
+            }
+            // Whatever happened while the connection was broken is in the next list.
+            Ok((_, watch)) => drop(watch.await),
+            Err(RequestError::Interrupted) => {}
             Err(error) => return Err(error),
         }
     }

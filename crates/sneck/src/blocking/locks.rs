@@ -5,7 +5,9 @@ use super::{All, Durable, Election, Guard, Mutex, Once, RwLock, Semaphore};
 use crate::telemetry::Instrument;
 #[cfg(doc)]
 use sneck_core::ErrorKind;
-use sneck_core::{Backend, Caller, ClaimId, Contender, Deadlocks, Error, Limits, Name, Promises};
+use sneck_core::{
+    Backend, Caller, ClaimId, Contender, Deadlocks, Error, Limits, Name, Promises, Sharing,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,6 +107,36 @@ impl Locks {
     #[must_use]
     pub fn refusing_deadlock(self) -> Self {
         Locks { inner: self.inner.refusing_deadlock(), ..self }
+    }
+
+    /// The same, where those of this process who ask for one lock share one place in its line; as
+    /// [`sneck::Locks::coalescing`](crate::Locks::coalescing).
+    #[must_use]
+    pub fn coalescing(self) -> Self {
+        self.with_sharing(Sharing::coalescing())
+    }
+
+    /// The same, where a place is also kept while nobody else wants it; as
+    /// [`sneck::Locks::sticky`](crate::Locks::sticky).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), sneck::Error> {
+    /// # let locks = sneck::blocking::connect("memory:")?;
+    /// let cache = locks.sticky().mutex("cache");
+    /// let before = cache.lock()?.token();
+    /// assert_eq!(cache.lock()?.token().get(), before.get(), "the same place, without a request");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn sticky(self) -> Self {
+        self.with_sharing(Sharing::sticky())
+    }
+
+    /// The same, where places are shared like this; as
+    /// [`sneck::Locks::with_sharing`](crate::Locks::with_sharing).
+    #[must_use]
+    pub fn with_sharing(self, sharing: Sharing) -> Self {
+        Locks { inner: self.inner.with_sharing(sharing), ..self }
     }
 
     /// Who is said to ask.

@@ -1,6 +1,7 @@
 //! Sees every lock that anybody believes to hold.
 
 use crate::plan::POOL_OF;
+use sneck::Token;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,13 +16,13 @@ struct Seen {
     holds: BTreeMap<u64, Hold>,
     next: u64,
     /// Of each line: the largest token of all, and of those who held alone.
-    tokens: BTreeMap<&'static str, (u64, u64)>,
+    tokens: BTreeMap<&'static str, (u128, u128)>,
     /// Who came to hold what, and when, in the order of the run.
     trace: Trace,
 }
 
 /// What came of a run: when, in which line, under which token.
-pub(crate) type Trace = Vec<(Duration, &'static str, u64)>;
+pub(crate) type Trace = Vec<(Duration, &'static str, u128)>;
 
 struct Hold {
     line: &'static str,
@@ -57,10 +58,10 @@ impl Judge {
         &self,
         line: &'static str,
         part: Part,
-        token: u64,
+        token: Token,
         is_held: impl Fn() -> bool + Send + 'static,
     ) -> Witnessed {
-        let mut seen = self.lock();
+        let (mut seen, token) = (self.lock(), token.wide());
         let beside = || {
             let holds = seen.holds.values().filter(|hold| hold.line == line);
             holds.filter(|hold| (hold.is_held)()).map(|hold| hold.part)

@@ -21,6 +21,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use shaky::Defect;
+use sneck::Sharing;
 
 /// A source of plans.
 fn plans() -> TestRunner {
@@ -34,10 +35,9 @@ fn any(runner: &mut TestRunner) -> Plan {
     any_plan().new_tree(runner).unwrap().current()
 }
 
-#[test]
-fn whatever_happens_the_locks_keep_their_promises() {
+fn promises_are_kept(sharing: Option<Sharing>) {
     let mut runner = plans();
-    let kept = runner.run(&any_plan(), |plan| match run::run(&plan, Defect::None) {
+    let kept = runner.run(&any_plan(), |plan| match run::run(&plan, Defect::None, sharing) {
         Ok(_) => Ok(()),
         Err(why) => Err(TestCaseError::fail(why)),
     });
@@ -45,16 +45,36 @@ fn whatever_happens_the_locks_keep_their_promises() {
 }
 
 #[test]
+fn whatever_happens_the_locks_keep_their_promises() {
+    promises_are_kept(None);
+}
+
+#[test]
+fn whatever_happens_places_that_are_handed_on_keep_them_too() {
+    promises_are_kept(Some(Sharing::coalescing()));
+}
+
+#[test]
+fn whatever_happens_places_that_are_kept_keep_them_too() {
+    let mut sharing = Sharing::sticky();
+    // So few that all bounds are reached.
+    (sharing.hand_ons, sharing.turns) = (2, 5);
+    promises_are_kept(Some(sharing));
+}
+
+#[test]
 fn a_run_can_be_repeated() {
     let mut runner = plans();
     for _ in 0..16 {
         let plan = any(&mut runner);
-        let trace = run::run(&plan, Defect::None);
-        assert_eq!(run::run(&plan, Defect::None), trace, "{plan:?}");
+        let shared = || run::run(&plan, Defect::None, Some(Sharing::sticky()));
+        assert_eq!(shared(), shared(), "{plan:?}");
+        let trace = run::run(&plan, Defect::None, None);
+        assert_eq!(run::run(&plan, Defect::None, None), trace, "{plan:?}");
         let other = Plan { seed: !plan.seed, ..plan };
         // What is held for no time at all by one alone is all that could be the same.
         let many = trace.as_ref().is_ok_and(|trace| trace.len() > 3);
-        assert!(!many || run::run(&other, Defect::None) != trace, "{other:?}");
+        assert!(!many || run::run(&other, Defect::None, None) != trace, "{other:?}");
     }
 }
 
@@ -63,7 +83,7 @@ fn is_seen(defect: Defect, says: &str) {
     let mut runner = plans();
     let mut told = Vec::new();
     for _ in 0..200 {
-        if let Err(why) = run::run(&any(&mut runner), defect) {
+        if let Err(why) = run::run(&any(&mut runner), defect, None) {
             if why.contains(says) {
                 return;
             }

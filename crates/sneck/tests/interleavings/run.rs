@@ -3,7 +3,9 @@
 use crate::judge::{Judge, Part, Trace};
 use crate::plan::{BOOK, ELECTION, FLAG, JOB, MUTEXES, POOL, POOL_OF, Plan, Step, VALUE, What};
 use crate::shaky::{Defect, Shaky};
-use sneck::{DurableHold, Error, ErrorKind, Guard, Limits, Locks, Memory, Name, Start, WorkError};
+use sneck::{
+    DurableHold, Error, ErrorKind, Guard, Limits, Locks, Memory, Name, Sharing, Start, WorkError,
+};
 use sneck_core::{Backend, Capacity, RecordKind, Survey};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,13 +32,13 @@ struct World {
 }
 
 /// Runs a plan on a thread, a runtime and a clock of its own.
-pub(crate) fn run(plan: &Plan, defect: Defect) -> Result<Trace, String> {
+pub(crate) fn run(plan: &Plan, defect: Defect, sharing: Option<Sharing>) -> Result<Trace, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
-    let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play(plan, defect))));
+    let ran = catch_unwind(AssertUnwindSafe(|| runtime.block_on(play(plan, defect, sharing))));
     ran.map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
@@ -44,7 +46,7 @@ pub(crate) fn run(plan: &Plan, defect: Defect) -> Result<Trace, String> {
     })
 }
 
-async fn play(plan: &Plan, defect: Defect) -> Trace {
+async fn play(plan: &Plan, defect: Defect, sharing: Option<Sharing>) -> Trace {
     let world = World {
         memory: Memory::new(),
         judge: Judge::new(),
@@ -53,11 +55,20 @@ async fn play(plan: &Plan, defect: Defect) -> Trace {
         computing: Arc::default(),
     };
     let mut tasks = JoinSet::new();
+    // Those that share places are tasks of few processes, others are of one each.
+    let processes = if sharing.is_some() { 2 } else { plan.tasks.len() };
+    let clients: Vec<Locks> = (0..processes as u64)
+        .map(|number| {
+            let seed = plan.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let locks = client(&world.memory, seed, defect);
+            sharing.map_or(locks.clone(), |sharing| locks.with_sharing(sharing))
+        })
+        .collect();
     for (number, steps) in plan.tasks.iter().cloned().enumerate() {
-        let seed = plan.seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let locks = client(&world.memory, seed, defect);
+        let locks = clients[number % processes].clone();
         tasks.spawn(task(world.clone(), locks, number, steps));
     }
+    drop(clients);
     for (at, line) in plan.removals.clone() {
         let memory = world.memory.clone();
         tasks.spawn(async move {
@@ -167,7 +178,7 @@ impl World {
             }
             What::Lead => {
                 let leadership = Arc::new(locks.election(ELECTION).campaign("here").await?);
-                let (token, same) = (leadership.token().get(), leadership.clone());
+                let (token, same) = (leadership.token(), leadership.clone());
                 let seen = self.judge.enter(ELECTION, Part::Alone, token, move || same.is_held());
                 let _ = timeout(hold, leadership.lost()).await;
                 drop(seen);
@@ -175,7 +186,7 @@ impl World {
             }
             What::Durable => {
                 let held = locks.durable(FLAG, format!("task-{number}")).take().await?;
-                let token = held.token().get();
+                let token = held.token();
                 let held = FreedOnDrop(Some(held));
                 let seen = self.judge.enter(FLAG, Part::Alone, token, || true);
                 sleep(hold).await;
@@ -208,7 +219,7 @@ impl World {
             .map(|(line, part)| {
                 let same = guard.clone();
                 let token = guard.tokens().find(|(name, _)| name.as_str() == *line);
-                let token = token.map_or(guard.token(), |(_, token)| token).get();
+                let token = token.map_or(guard.token(), |(_, token)| token);
                 self.judge.enter(line, *part, token, move || same.is_held())
             })
             .collect();
@@ -227,7 +238,7 @@ impl World {
         let lease = Arc::new(AtomicBool::new(true));
         let same = lease.clone();
         let is_held = move || same.load(Ordering::Relaxed);
-        let seen = self.judge.enter(name, Part::Alone, writer.token().get(), is_held);
+        let seen = self.judge.enter(name, Part::Alone, writer.token(), is_held);
         if timeout(hold / 2, writer.lost()).await.is_ok() {
             lease.store(false, Ordering::Relaxed);
         }

@@ -151,6 +151,10 @@ impl Survey for Shaky {
     async fn holder_changed(&self, name: &Name, seen: Option<&Contender>) -> Result<(), Error> {
         self.dice.meet(self.memory.holder_changed(name, seen)).await
     }
+
+    async fn contended(&self, name: &Name) -> Result<(), Error> {
+        self.dice.meet(self.memory.contended(name)).await
+    }
 }
 
 #[async_trait]
