@@ -28,7 +28,8 @@ pub(crate) fn begin() -> Result<(), Failure> {
     std::env::set_current_dir("/").map_err(|error| Failure::system("cannot go to /", error))
 }
 
-fn close_the_rest() {
+/// Closes all but standard input, output and error.
+pub(crate) fn close_the_rest() {
     // Where there is no such list, what is open stays open.
     let Ok(listed) = fs::read_dir("/proc/self/fd") else { return };
     let names = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

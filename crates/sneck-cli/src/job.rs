@@ -74,9 +74,21 @@ impl Job<'_> {
     ) -> Result<End, Failure> {
         let environment = self.environment(told, guard);
         let Notice(bounds) = notice;
+        // Until it is known who is to die with us, our death frees nothing.
+        let guardian = self.store.guardian();
+        if let Some(guardian) = guardian {
+            guardian.child_starts();
+        }
         let supervisor =
             Supervisor::start(guard, signals, bounds, self.on_revoke, self.command, &environment)?;
-        supervisor.run(printer).await
+        if let Some(guardian) = guardian {
+            guardian.child_leads(supervisor.group());
+        }
+        let end = supervisor.run(printer).await?;
+        if let Some(guardian) = guardian {
+            guardian.children_ended();
+        }
+        Ok(end)
     }
 
     async fn bounds(&self) -> Result<Option<Bounds>, Failure> {

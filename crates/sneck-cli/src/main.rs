@@ -14,6 +14,7 @@ mod entry;
 mod exec;
 mod exit;
 mod failure;
+mod guardian;
 mod job;
 mod metrics;
 mod news;
@@ -48,6 +49,11 @@ fn main() -> ExitCode {
     {
         let failure = exec::exec(rest);
         return end(&Printer::new(false, false, secrets), Err(failure));
+    }
+    if let [_, verb] = arguments.as_slice()
+        && verb == guardian::VERB
+    {
+        return end(&Printer::new(false, false, secrets), guardian::serve().map(|()| 0));
     }
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => {

@@ -2,9 +2,11 @@
 
 use crate::exit;
 use crate::failure::Failure;
+use crate::guardian;
 use crate::server::ServerUrl;
 use crate::verb::detach::own_program;
 use sneck::embedded::{self, EmbeddedUrl};
+use sneck::guardian::Guardian;
 use sneck::local::Local;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
 use sneck::{Caller, ClaimId, Contender, Locks, Name};
@@ -18,6 +20,8 @@ pub(crate) struct Store {
     url: ServerUrl,
     /// The backend itself, where there is more to ask than the common interface tells.
     zookeeper: Option<ZooKeeper>,
+    /// Who frees what is held here when we are killed.
+    guardian: Option<Guardian>,
 }
 
 impl Store {
@@ -63,7 +67,26 @@ impl Store {
         };
         let caller = Caller { command, ..locks.caller().clone() };
         let locks = locks.with_caller(caller).holding_claims(inherited());
-        Ok(Store { locks, url, zookeeper })
+        Ok(Store { locks, url, zookeeper, guardian: None })
+    }
+
+    /// The same, where what is held is free soon after we are killed. On ZooKeeper that takes a process
+    /// that looks on; other stores do by themselves what they can.
+    ///
+    /// # Errors
+    /// When there can be no such process.
+    pub(crate) fn guarded(mut self, wanted: bool) -> Result<Self, Failure> {
+        if let (Some(zookeeper), true) = (&self.zookeeper, wanted)
+            && ZooKeeperUrl::is_scheme(self.url.scheme())
+        {
+            self.guardian = Some(guardian::start(zookeeper, &self.url)?);
+        }
+        Ok(self)
+    }
+
+    /// Who frees what is held when we are killed.
+    pub(crate) fn guardian(&self) -> Option<&Guardian> {
+        self.guardian.as_ref()
     }
 
     /// The same, where a wait in a circle is given up.
@@ -123,7 +146,11 @@ impl Store {
             Err(failure) if failure.code() == exit::LOST => Self::CLOSE_AFTER_LOSS_MAX,
             _ => Self::CLOSE_MAX,
         };
-        let _ = tokio::time::timeout(limit, self.locks.close()).await;
+        let closed = tokio::time::timeout(limit, self.locks.close()).await;
+        if closed.is_err() {
+            // What could not be ended in time is ended by somebody who has more of it.
+            std::mem::forget(self.guardian);
+        }
         result
     }
 }

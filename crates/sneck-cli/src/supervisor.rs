@@ -81,6 +81,11 @@ impl<'a> Supervisor<'a> {
         })
     }
 
+    /// The group of the command.
+    pub(crate) fn group(&self) -> u32 {
+        self.child.group().as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// Looks after the command until it has ended and has been reaped.
     ///
     /// # Errors

@@ -18,9 +18,12 @@
 //! | `once NAME SECONDS` | begins a run that never ends, `runs NAME TOKEN`, or `skips NAME` |
 //! | `exit` | the end |
 //!
+//! `sneck-worker guarded+URL` has a guardian, which is `sneck-worker guardian`.
+//!
 //! Every line it prints begins with the time in nanoseconds on the machine's clock, which all
 //! processes of one machine share.
 
+use sneck::guardian::{self, Guardian};
 use sneck::{Clock, Error, Guard, Locks, Semaphore, Start, SystemClock};
 use sneck_e2e::register::Register;
 use std::collections::HashMap;
@@ -35,8 +38,11 @@ type Guards = Arc<Mutex<HashMap<String, Guard>>>;
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let url = std::env::args().nth(1).unwrap_or_default();
-    let locks = match sneck::connect(&url).await {
-        Ok(locks) => locks,
+    if url == "guardian" {
+        return guardian::serve().unwrap_or_else(|error| say(&format!("error {error}")));
+    }
+    let (locks, _guardian) = match connect(&url).await {
+        Ok(connected) => connected,
         Err(error) => return say(&format!("error {error}")),
     };
     say("ready");
@@ -92,6 +98,16 @@ async fn main() {
         }
     }
     locks.close().await;
+}
+
+async fn connect(url: &str) -> Result<(Locks, Option<Guardian>), Error> {
+    let Some(url) = url.strip_prefix("guarded+") else {
+        return Ok((sneck::connect(url).await?, None));
+    };
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.arg("guardian");
+    let (locks, guardian) = Guardian::connect(url, command).await?;
+    Ok((locks, Some(guardian)))
 }
 
 async fn lock(locks: Locks, guards: Guards, name: String) {

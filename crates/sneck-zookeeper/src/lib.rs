@@ -22,7 +22,8 @@ pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, Pattern, ZooKeepe
 pub use options::{SessionLimits, SessionOptions};
 pub use server::Server;
 pub use session::{
-    Call, Created, Exists, Node, Session, SessionState, Watch, WatchCall, WatchStream,
+    Call, Created, Exists, Node, Session, SessionState, SessionTicket, Watch, WatchCall,
+    WatchStream,
 };
 pub use sneck_wire as wire;
 pub use sneck_wire::CreateMode;

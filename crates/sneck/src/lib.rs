@@ -52,6 +52,8 @@ mod durable;
 mod election;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "zookeeper")]
+pub mod guardian;
 mod identity;
 #[cfg(feature = "zookeeper")]
 pub mod local;

@@ -128,6 +128,12 @@ pub(crate) struct RunArgs {
     /// Show others in line the command's arguments too, not only the program's name
     #[arg(long)]
     pub(crate) show_args: bool,
+    /// On ZooKeeper: leave the lock to the session timeout if sneck is killed
+    ///
+    /// By default a second process looks on. If sneck dies, of whatever, it kills what is left of the
+    /// command's group, and frees the lock when all of it is dead.
+    #[arg(long)]
+    pub(crate) no_guardian: bool,
     /// The lock: segments separated by '/', such as invoice/42; of several, all or none are had
     #[arg(value_name = "NAME", required = true, num_args = 1..)]
     pub(crate) names: Vec<OsString>,
@@ -156,6 +162,11 @@ pub(crate) struct HoldArgs {
     /// Print {"name", "token", "mode", "permits", "server"} instead of the bare token, one line a lock
     #[arg(long)]
     pub(crate) json: bool,
+    /// On ZooKeeper: leave the lock to the session timeout if sneck is killed
+    ///
+    /// By default a second process looks on and frees it as soon as sneck is dead.
+    #[arg(long)]
+    pub(crate) no_guardian: bool,
     /// The lock: segments separated by '/', such as invoice/42; of several, all or none are had
     #[arg(value_name = "NAME", required = true, num_args = 1..)]
     pub(crate) names: Vec<OsString>,
@@ -252,6 +263,9 @@ pub(crate) struct ElectArgs {
     /// Show others the command's arguments too, not only the program's name
     #[arg(long)]
     pub(crate) show_args: bool,
+    /// On ZooKeeper: leave the leadership to the session timeout if sneck is killed; see `sneck run --help`
+    #[arg(long)]
+    pub(crate) no_guardian: bool,
     /// The election: segments separated by '/', such as scheduler
     #[arg(value_name = "NAME")]
     pub(crate) name: OsString,
@@ -592,9 +606,10 @@ When the lock is lost:
   been lost already; then KILL, early enough to be dead before that moment. The exit code is 76. The
   lock is released only after the command has ended. What the command left running in the background
   is ended only when the lock is lost; otherwise it stays, without the lock.
-  If sneck itself is killed by KILL, the kernel kills the command (Linux), but not what the command
-  has started, nor a set-user-ID program. Only a resource that checks SNECK_TOKEN is safe from those,
-  and from a machine that stands still.
+  If sneck itself is killed by KILL, the kernel kills the command (Linux), but not a set-user-ID
+  program. On ZooKeeper the rest of the command's group is killed, too, and then the lock is free at
+  once (see --no-guardian). Only a resource that checks SNECK_TOKEN is safe from what has left the
+  group, and from a machine that stands still.
 
 Exit codes:
   the command's own, exactly; 128+n when signal n ended it; 75 (or -E) when the lock was not had in

@@ -99,13 +99,15 @@ fn command(args: &ServeArgs, local: &Local) -> Command {
     for address in &args.listen {
         command.args(["--listen", &address.to_string()]);
     }
-    let kept = |name: &str| -> Option<(OsString, OsString)> {
-        Some((name.into(), std::env::var_os(name)?))
-    };
-    command.env_clear().envs(KEPT.into_iter().filter_map(kept));
+    command.env_clear().envs(kept_environment());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.current_dir("/");
     command
+}
+
+/// What of the environment a process gets to keep that is started beside us.
+pub(crate) fn kept_environment() -> impl Iterator<Item = (OsString, OsString)> {
+    KEPT.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
 }
 
 /// Whether the server says a word before it closes its output; `None` if it does neither in time.

@@ -46,6 +46,7 @@ pub(crate) async fn elect(
         signal = signals.ending() => return Err(interrupted(signal)),
         store = Store::open(url, command) => store?,
     };
+    let store = store.guarded(!args.observe && !args.no_guardian)?;
     let result = match args.observe {
         true => tokio::select! {
             biased;

@@ -42,6 +42,7 @@ pub(crate) async fn hold(
             store?.refusing_deadlock(args.refuse_deadlock)
         }
     };
+    let store = store.guarded(!args.no_guardian)?;
     let result = hold_on(&store, &asked, args, &mut signals, printer).await;
     store.close(result).await
 }

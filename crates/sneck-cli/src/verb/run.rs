@@ -28,6 +28,7 @@ pub(crate) async fn run(url: ServerUrl, args: &RunArgs, printer: &Printer) -> Re
         signal = signals.ending() => return Err(interrupted(signal)),
         store = Store::open(url, command) => store?.refusing_deadlock(args.refuse_deadlock),
     };
+    let store = store.guarded(!args.no_guardian)?;
     let result = match job {
         Some(every) => every::run_on(&store, &asked, every, args, &mut signals, printer).await,
         None => run_on(&store, &asked, args, &mut signals, printer).await,

@@ -1,7 +1,7 @@
 //! Holders and leaders that die.
 
-use crate::stage::server::{Kind, on_each_kind};
-use crate::stage::{line_of, observer_of, spread, until, url, worker};
+use crate::stage::server::{Kind, on_each_kind, on_kind};
+use crate::stage::{Site, line_of, observer_of, spread, until, url, worker};
 use sneck::Clock;
 use sneck_testkit::or_skip;
 use sneck_testkit::zookeeper::{Builder, Version};
@@ -41,6 +41,25 @@ async fn a_killed_holder_is_followed_within_the_timeout_and_a_tick(kind: Kind) {
     println!("from kill -9 to the next hold, timeout 2 s, tick 500 ms: {}", spread(waits.clone()));
     let max = waits.into_iter().max().expect("there were holders");
     assert!(max <= timeout + tick + LOAD, "{max:?}");
+}
+
+on_kind!(zookeeper_guarded, Kind::ZooKeeper(Version::V3_9), a_guarded_holder_is_followed_at_once);
+
+async fn a_guarded_holder_is_followed_at_once(kind: Kind) {
+    let site = or_skip!(Site::on(kind).await);
+    // Longer than anybody here waits for anything.
+    let url = site.url("60s");
+    let mut waiter = worker(&url).await;
+    let mut holder = worker(&format!("guarded+{url}")).await;
+    holder.ask("lock l", &["held"]).await;
+    waiter.send("lock l").await;
+    site.line_of("l", 2).await;
+    let killed = sneck::SystemClock.now();
+    holder.kill().await;
+    let held = waiter.wait_for(&["held", "l"]).await;
+    let took = held.at.since(killed);
+    println!("from kill -9 of a guarded holder to the next hold, timeout 60 s: {took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use super::layout::{AclPolicy, Layout, LockOptions};
 use super::sessions::Sessions;
 use super::together::Together;
 use crate::options::SessionOptions;
-use crate::session::Session;
+use crate::session::{Session, SessionTicket};
 use async_trait::async_trait;
 use sneck_core::{
     Backend, Capacity, Claim, Contender, Crash, Error, ErrorKind, Mode, Name, Order, Promises,
@@ -13,6 +13,7 @@ use sneck_core::{
 };
 use std::fmt;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Locks on ZooKeeper: a [`Backend`] for the core.
 ///
@@ -61,6 +62,12 @@ impl ZooKeeper {
     pub async fn session(&self) -> Result<Session, Error> {
         let session = self.sessions.alive().await;
         session.map_err(|error| error.with_backend(&self.layout.label))
+    }
+
+    /// What it takes to end the session that locks are taken on from another process, and that of each
+    /// session that comes after it. Closed when the last clone is gone.
+    pub fn tickets(&self) -> watch::Receiver<Option<SessionTicket>> {
+        self.sessions.tickets()
     }
 
     /// The path of a lock's node, chroot included.

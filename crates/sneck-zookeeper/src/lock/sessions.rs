@@ -2,9 +2,10 @@
 
 use super::failure;
 use crate::options::SessionOptions;
-use crate::session::Session;
+use crate::session::{Session, SessionTicket};
 use sneck_core::{Error, TokenScope};
 use std::sync::{PoisonError, RwLock};
+use tokio::sync::watch;
 
 /// The current session; a new one when it has ended.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Sessions {
     options: SessionOptions,
     current: RwLock<Session>,
     opening: tokio::sync::Mutex<()>,
+    /// The ticket of the current session. Whoever listens keeps no session alive.
+    tickets: watch::Sender<Option<SessionTicket>>,
 }
 
 impl Sessions {
@@ -19,7 +22,8 @@ impl Sessions {
     pub(crate) async fn open(options: SessionOptions) -> Result<Self, Error> {
         let session = connect(&options).await?;
         let opening = tokio::sync::Mutex::new(());
-        Ok(Sessions { options, current: RwLock::new(session), opening })
+        let tickets = watch::Sender::new(session.ticket());
+        Ok(Sessions { options, current: RwLock::new(session), opening, tickets })
     }
 
     /// The current session, or a new one if that has ended. One caller opens it, the others wait.
@@ -35,6 +39,7 @@ impl Sessions {
         let options = SessionOptions { retry_refused: true, ..self.options.clone() };
         let session = connect(&options).await?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = session.clone();
+        self.tickets.send_replace(session.ticket());
         Ok(session)
     }
 
@@ -42,6 +47,11 @@ impl Sessions {
     pub(crate) async fn close(&self) {
         self.last().close().await;
         self.options.connector.close().await;
+    }
+
+    /// The ticket of the current session, and of each that comes after it.
+    pub(crate) fn tickets(&self) -> watch::Receiver<Option<SessionTicket>> {
+        self.tickets.subscribe()
     }
 
     /// How far tokens keep their order.

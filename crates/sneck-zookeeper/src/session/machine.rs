@@ -12,6 +12,7 @@
 //! The driver feeds it bytes, instants and broken connections; it fills `outgoing` with what to send
 //! and [`Effects`] with whom to tell.
 
+use super::ticket::SessionTicket;
 use super::watches::{Delivery, WatchKey, WatchKind, Watches};
 use crate::credentials::Credentials;
 use crate::error::{End, RequestError};
@@ -168,6 +169,25 @@ impl Machine {
             close_since: None,
             refused_since: None,
         }
+    }
+
+    /// A session that somebody else has opened, to be ended here.
+    pub(crate) fn taken_over(
+        options: &SessionOptions,
+        ticket: &SessionTicket,
+        now: Instant,
+    ) -> Self {
+        let identity = Identity { id: ticket.id, password: ticket.password.clone() };
+        let mut machine = Machine::new(options, now);
+        machine.identity = Some(identity);
+        (machine.timeout, machine.timeout_wanted) = (ticket.timeout, ticket.timeout);
+        machine
+    }
+
+    /// What it takes to end the session from elsewhere.
+    pub(crate) fn ticket(&self) -> Option<SessionTicket> {
+        let Identity { id, password } = self.identity.clone()?;
+        Some(SessionTicket { id, password, timeout: self.timeout })
     }
 
     /// Whether a server answers, and knows who we are.

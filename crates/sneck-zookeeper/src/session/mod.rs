@@ -6,6 +6,7 @@ mod machine;
 mod reading;
 mod shared;
 mod state;
+mod ticket;
 mod watches;
 mod watching;
 mod writing;
@@ -13,6 +14,7 @@ mod writing;
 pub use call::{Call, Watch, WatchCall, WatchStream};
 pub use reading::{Exists, Node};
 pub use state::SessionState;
+pub use ticket::SessionTicket;
 pub use writing::Created;
 
 use crate::credentials::Credentials;
@@ -168,6 +170,34 @@ impl Session {
         let mut state = self.state();
         let over = state.wait_for(|state| state.end().is_some());
         let _ = tokio::time::timeout(self.timeout(), over).await;
+    }
+
+    /// What it takes to end this session from another process, for when this one has died.
+    pub fn ticket(&self) -> Option<SessionTicket> {
+        self.shared().lock().ticket()
+    }
+
+    /// Ends a session of another process, and waits until a server has confirmed it or the servers
+    /// have long ended it by themselves. The other process loses all that it has through the session, so it
+    /// must be dead, and so must be whoever acts for it.
+    ///
+    /// # Errors
+    /// [`ConnectError::Invalid`] for options that can never work.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn end(options: SessionOptions, ticket: &SessionTicket) -> Result<(), ConnectError> {
+        check(&options)?;
+        let clock = options.clock.clone();
+        let machine = Machine::taken_over(&options, ticket, clock.now());
+        let shared = Arc::new(Shared::new(machine, clock));
+        shared.close();
+        let mut state = shared.state();
+        let seed = ClaimId::random().as_u128() as u64;
+        tokio::spawn(driver::run(shared.clone(), options, seed));
+        let over = state.wait_for(|state| state.end().is_some());
+        let _ = tokio::time::timeout(ticket.timeout(), over).await;
+        Ok(())
     }
 
     // ----- the rim of the machine -----
