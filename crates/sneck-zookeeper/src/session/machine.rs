@@ -12,6 +12,7 @@
 //! The driver feeds it bytes, instants and broken connections; it fills `outgoing` with what to send
 //! and [`Effects`] with whom to tell.
 
+use super::proof::{is_from_leader, is_quorum, proof_request};
 use super::ticket::SessionTicket;
 use super::watches::{Delivery, WatchKey, WatchKind, Watches};
 use crate::credentials::Credentials;
@@ -814,11 +815,6 @@ pub(crate) struct Watching<E> {
     pub(crate) events: E,
 }
 
-/// The request whose answer proves that the quorum holds our session: a transaction that changes nothing.
-pub(crate) fn proof_request() -> Request {
-    Request::Multi(vec![MultiOp::Check { path: "/".into(), version: -1 }])
-}
-
 /// The length that stands before each frame, and is no part of its size.
 const LENGTH_BYTES: usize = 4;
 
@@ -854,33 +850,6 @@ fn encode_auth(out: &mut BytesMut, credentials: &Credentials) {
     let scheme = credentials.scheme().to_owned();
     let credential = credentials.secret().clone().into();
     encode_request(out, xid::AUTH, &Request::Auth { scheme, credential });
-}
-
-/// Whether the operation is decided by the leader and a quorum of its followers.
-fn is_quorum(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::Create
-            | OpCode::Create2
-            | OpCode::CreateContainer
-            | OpCode::CreateTtl
-            | OpCode::Delete
-            | OpCode::SetData
-            | OpCode::SetAcl
-            | OpCode::Multi
-    )
-}
-
-/// Whether a write with this result was decided by the leader, rather than refused on the way to it.
-fn is_from_leader(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::OK
-            | ErrorCode::NO_NODE
-            | ErrorCode::NODE_EXISTS
-            | ErrorCode::NOT_EMPTY
-            | ErrorCode::BAD_VERSION
-    )
 }
 
 /// Who else may have answered our greeting; what they say reads like the length of a huge frame.

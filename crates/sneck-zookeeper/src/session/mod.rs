@@ -3,6 +3,7 @@
 mod call;
 mod driver;
 mod machine;
+mod proof;
 mod reading;
 mod shared;
 mod state;
@@ -150,7 +151,7 @@ impl Session {
     /// Asks the quorum whether it still holds the session, which renews the lease. The session does
     /// so by itself four times per timeout.
     pub fn prove(&self) -> Call<()> {
-        self.call(Ok(machine::proof_request()), |reply, _| match reply {
+        self.call(Ok(proof::proof_request()), |reply, _| match reply {
             Reply::Multi(_) => Some(()),
             _ => None,
         })
