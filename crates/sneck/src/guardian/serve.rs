@@ -113,16 +113,22 @@ fn is_alive_in(stat: &str, group: i32) -> bool {
         && !matches!(state, Some("Z" | "X" | "x"))
 }
 
+/// On a thread of its own, as this one may be within a runtime.
 fn end(url: &str, ticket: &SessionTicket) -> Result<(), Error> {
     let options = ZooKeeperUrl::parse(url)?.session;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed(ErrorKind::Internal, "start a runtime", &error))?;
-    let ended = runtime.block_on(Session::end(options, ticket));
-    // A host name may still be being resolved, which must not hold us up.
-    runtime.shutdown_background();
-    ended.map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))
+    let ended = std::thread::scope(|scope| {
+        let ending = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime =
+                runtime.map_err(|error| failed(ErrorKind::Internal, "start a runtime", &error))?;
+            let ended = runtime.block_on(Session::end(options, ticket));
+            // A host name may still be being resolved, which must not hold us up.
+            runtime.shutdown_background();
+            ended.map_err(|error| Error::new(ErrorKind::Invalid, error.to_string()))
+        };
+        scope.spawn(ending).join()
+    });
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn failed(kind: ErrorKind, what: &str, error: &dyn std::fmt::Display) -> Error {
