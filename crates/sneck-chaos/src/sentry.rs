@@ -74,7 +74,11 @@ fn tell(teller: &mut Teller, event: Event) {
     let _ = teller.tell(event);
 }
 
-/// The sessions there were at the last answer, and those that were missing from it.
+/// For how long a session has to be missing from the answers of one leader. While one fails and another
+/// begins, both leave out sessions that live on.
+const MISSING_NS: u64 = 1_000_000_000;
+
+/// The sessions there were, and since when some of them are missing.
 #[derive(Debug, Default)]
 struct Sessions {
     known: BTreeSet<String>,
@@ -83,23 +87,30 @@ struct Sessions {
 }
 
 impl Sessions {
-    /// Those that are over, and from when on that is certain. A session has to be missing twice: a server
-    /// that has led in between may answer once more.
+    /// Those that are over, and from when on that is certain.
     fn over(&mut self, there_are: BTreeSet<String>, epoch: u64, now_ns: u64) -> Vec<(String, u64)> {
         if epoch < self.epoch {
+            // One that has led before and was stopped does not know better.
             return Vec::new();
         }
-        self.epoch = epoch;
-        let mut over = Vec::new();
-        for session in self.known.difference(&there_are) {
-            match self.missed.remove(session) {
-                Some(when_ns) => over.push((session.clone(), when_ns)),
-                None => drop(self.missed.insert(session.clone(), now_ns)),
-            }
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.missed.clear();
         }
         self.missed.retain(|session, _| !there_are.contains(session));
+        for session in self.known.difference(&there_are) {
+            self.missed.entry(session.clone()).or_insert(now_ns);
+        }
+        let is_over = |(_, since_ns): &(&String, &u64)| now_ns - **since_ns >= MISSING_NS;
+        let over: Vec<(String, u64)> = self
+            .missed
+            .iter()
+            .filter(is_over)
+            .map(|(session, since_ns)| (session.clone(), *since_ns))
+            .collect();
         for (session, _) in &over {
             self.known.remove(session);
+            self.missed.remove(session);
         }
         self.known.extend(there_are);
         over
@@ -110,27 +121,43 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = MISSING_NS;
+
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
-    fn a_session_is_over_when_it_is_missing_twice() {
+    fn a_session_is_over_when_it_was_missing_for_long() {
         let mut sessions = Sessions::default();
         assert!(sessions.over(set(&["a", "b"]), 1, 10).is_empty());
         assert!(sessions.over(set(&["a"]), 1, 20).is_empty());
-        assert_eq!(sessions.over(set(&["a"]), 1, 30), [("b".to_owned(), 20)]);
-        assert!(sessions.over(set(&["a"]), 1, 40).is_empty());
+        assert!(sessions.over(set(&["a"]), 1, 30).is_empty());
+        assert_eq!(sessions.over(set(&["a"]), 1, 20 + SECOND), [("b".to_owned(), 20)]);
+        assert!(sessions.over(set(&["a"]), 1, 40 + SECOND).is_empty());
     }
 
     #[test]
-    fn one_that_comes_back_was_not_over_and_a_former_leader_is_not_believed() {
+    fn one_that_comes_back_was_not_over() {
         let mut sessions = Sessions::default();
-        sessions.over(set(&["a", "b"]), 2, 10);
+        sessions.over(set(&["a"]), 1, 10);
         assert!(sessions.over(set(&[]), 1, 20).is_empty());
-        assert!(sessions.over(set(&["a"]), 2, 30).is_empty());
-        assert!(sessions.over(set(&["a", "b"]), 2, 40).is_empty());
-        assert!(sessions.over(set(&["a"]), 2, 50).is_empty());
-        assert_eq!(sessions.over(set(&["a"]), 2, 60), [("b".to_owned(), 50)]);
+        assert!(sessions.over(set(&["a"]), 1, 30).is_empty());
+        assert!(sessions.over(set(&[]), 1, 40).is_empty());
+        assert!(sessions.over(set(&[]), 1, 30 + SECOND).is_empty());
+        assert_eq!(sessions.over(set(&[]), 1, 40 + SECOND), [("a".to_owned(), 40)]);
+    }
+
+    #[test]
+    fn leaders_are_believed_each_by_itself_and_a_former_one_not_at_all() {
+        let mut sessions = Sessions::default();
+        sessions.over(set(&["a"]), 1, 10);
+        assert!(sessions.over(set(&[]), 1, 20).is_empty());
+        assert!(
+            sessions.over(set(&[]), 2, 30 + SECOND).is_empty(),
+            "a new leader may not know yet"
+        );
+        assert!(sessions.over(set(&[]), 1, 40 + 2 * SECOND).is_empty());
+        assert!(sessions.over(set(&["a"]), 2, 50 + 2 * SECOND).is_empty());
     }
 }

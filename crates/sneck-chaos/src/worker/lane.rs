@@ -145,10 +145,16 @@ impl Lane {
         asked_under: Option<String>,
         usage: Use,
     ) {
-        let session =
-            self.connection.session().await.filter(|now| asked_under.as_ref() != Some(now));
+        // A grant is told at once: one that is told late looks as if others had been granted before.
+        let session = self.connection.session_now().await;
+        let session = session.filter(|now| asked_under.as_ref() != Some(now));
         // One that is believed in was granted under the session there is now, and no earlier.
         let session = session.filter(|_| held.guard().is_held());
+        if self.defect.is_none() && !held.guard().is_held() {
+            // Granted, and over before it could be told, as in a process that was stopped in between: told
+            // now it would look as if others had been granted before.
+            return self.tell_all(attempts, |attempt| Event::Unsure { attempt });
+        }
         let mut until_ns = self.until_ns(held.guard());
         for Attempt { id, lock } in attempts {
             let (attempt, session, token) = (*id, session.clone(), token(held.guard(), lock));

@@ -149,7 +149,16 @@ impl Connection {
     /// The session that locks are taken on just now, as the server names it; none while there is none.
     async fn session(&self) -> Option<String> {
         const OPENING_MAX: Duration = Duration::from_millis(200);
-        let session = tokio::time::timeout(OPENING_MAX, self.zookeeper.session()).await;
+        self.session_within(OPENING_MAX).await
+    }
+
+    /// The same, if it is there and need not be opened first.
+    async fn session_now(&self) -> Option<String> {
+        self.session_within(Duration::ZERO).await
+    }
+
+    async fn session_within(&self, most: Duration) -> Option<String> {
+        let session = tokio::time::timeout(most, self.zookeeper.session()).await;
         session.ok()?.ok().map(|session| format!("{:#x}", session.id()))
     }
 }
