@@ -39,7 +39,10 @@ fn no_seed_breaks_a_promise() {
         "swallowed replies",
         "swallowed requests",
     ] {
-        assert!(totals.faults.get(kind).is_some_and(|count| *count >= SEEDS / 10), "{kind}:\n{totals}");
+        assert!(
+            totals.faults.get(kind).is_some_and(|count| *count >= SEEDS / 10),
+            "{kind}:\n{totals}"
+        );
     }
 }
 
