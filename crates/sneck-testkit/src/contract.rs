@@ -221,6 +221,11 @@ struct Case {
 }
 
 impl Case {
+    /// Whether a place may stay in a line that nobody wants any more.
+    fn keeps_places(&self) -> bool {
+        self.subject.sharing().is_some_and(|sharing| sharing.keep)
+    }
+
     async fn client(&self) -> Client {
         self.of(self.subject.client(self.name).await)
     }
