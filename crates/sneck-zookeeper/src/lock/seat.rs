@@ -180,9 +180,13 @@ impl Seat {
         {
             // A writer ahead may be gone because it is a reader now, whose place came into the line
             // after our list, and not behind us. To a reader that is all the same; a writer looks again.
-            let admitted = (*sole || mutant!("who-was-ahead-was-the-holder"))
-                && (self.mode != Mode::Write || mutant!("a-writer-trusts-a-deletion"));
-            seated.rank = if admitted { Rank::Admitted { told: false } } else { Rank::Unknown };
+            let was_last = *sole || mutant!("who-was-ahead-was-the-holder");
+            let says_enough = self.mode != Mode::Write || mutant!("a-writer-trusts-a-deletion");
+            seated.rank = if was_last && says_enough {
+                Rank::Admitted { told: false }
+            } else {
+                Rank::Unknown
+            };
         }
     }
 
