@@ -31,6 +31,8 @@ enum Subject {
     Locks,
     /// Sneck's own server, beside Apache's.
     Server,
+    /// A lock that one process keeps and hands on, beside tokio's mutex.
+    Sharing,
     /// A lock on either server, beside those of other libraries.
     Peers,
     /// A lock on Redis, beside those of rslock, redis-py and Redisson.
@@ -45,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--release", "--package", "sneck-bench"]);
     let feature = match arguments.subject {
-        Subject::Locks | Subject::Server => None,
+        Subject::Locks | Subject::Server | Subject::Sharing => None,
         Subject::Peers => Some("peers"),
         Subject::Redis => Some("redis"),
         Subject::Cassandra => Some("cassandra"),
@@ -65,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     }
     let subject = match arguments.subject {
         Subject::Locks => return done(bench.arg("locks")),
+        Subject::Sharing => return done(bench.arg("sharing")),
         Subject::Redis => return done(bench.arg("redis")),
         Subject::Cassandra => return done(bench.arg("cassandra")),
         Subject::Server => "server",

@@ -26,6 +26,7 @@ mod redis;
 mod report;
 mod scene;
 mod server;
+mod sharing;
 mod talk;
 mod traffic;
 
@@ -70,6 +71,8 @@ enum Subject {
     Locks,
     /// Sneck's own server, beside Apache's.
     Server,
+    /// A lock that one process keeps and hands on, beside tokio's mutex.
+    Sharing,
     /// A lock on either server, beside those of other libraries.
     #[cfg(feature = "peers")]
     Peers,
@@ -98,6 +101,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let zookeeper = format!("ZooKeeper {}", version.release());
     let (name, configuration, server) = match arguments.subject {
         Subject::Locks => ("zookeeper", scene::CONFIGURATION, zookeeper),
+        Subject::Sharing => ("sharing", scene::CONFIGURATION, zookeeper),
         Subject::Server => ("server", server::CONFIGURATION, zookeeper),
         #[cfg(feature = "peers")]
         Subject::Peers => ("peers", peers::CONFIGURATION, zookeeper),
@@ -110,6 +114,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let mut report = report::Report::new(name, configuration, arguments.quick, machine);
     match arguments.subject {
         Subject::Locks => locks(arguments.quick, version, &mut report)?,
+        Subject::Sharing => sharing::measure(arguments.quick, version, &mut report)?,
         Subject::Server => {
             let size = if arguments.quick { server::Size::QUICK } else { server::Size::FULL };
             for part in all_unless(&arguments.parts) {
