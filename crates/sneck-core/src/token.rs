@@ -81,7 +81,8 @@ impl Token {
     /// Number and turn as one number of the same order, in 64 bits; `None` where they do not fit, which is
     /// when the number has more than 52 bits or the turn is 4,096 or more.
     ///
-    /// On ZooKeeper the number fits until the ensemble has had a million leaders; the turn, where
+    /// On ZooKeeper the number fits until the ensemble has had a million leaders; on sneck's own server it
+    /// never does, as its numbers begin far above that. The turn fits where
     /// [`Sharing::turns`](crate::Sharing::turns) says so. It is never to be compared with
     /// [`get`](Token::get).
     ///
