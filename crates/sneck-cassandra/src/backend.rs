@@ -105,45 +105,30 @@ async fn open(options: CassandraOptions, label: Arc<str>) -> Result<Cassandra, E
         rule,
         label,
     };
-    let store = prepare(session, coordinators, settings).await?;
-    probe(&store, last_try).await?;
+    let statements = settled(last_try, || settings.prepare(&session)).await?;
+    let store = Store::new(session, statements, coordinators, settings);
+    let probe = || async { store.probe().await.map_err(|failure| failure.error) };
+    settled(last_try, probe).await?;
     let holds = Arc::new(Holds::new());
     Ok(Cassandra { store: Arc::new(store), holds, poll: options.poll, clock })
 }
 
-/// Prepares the statements. Whoever connects while another client makes the table may be told at first
-/// that it does not exist.
-async fn prepare(
-    session: Session,
-    coordinators: Coordinators,
-    settings: Settings,
-) -> Result<Store, Error> {
-    let mut tries = 1;
-    let statements = loop {
-        match settings.prepare(&session).await {
-            Err(error) if error.kind() == ErrorKind::Refused && tries < SCHEMA_TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(FIRST_PAUSE).await;
-            }
-            prepared => break prepared?,
-        }
-    };
-    Ok(Store::new(session, statements, coordinators, settings))
-}
-
-/// Tries the table, until it is time for the last try. A node that says nothing is passed over: the next
-/// one is asked then. Nodes that have just begun are slow at their first statements.
-async fn probe(store: &Store, last_try: Instant) -> Result<(), Error> {
+/// Does one of the first things on a table, until it is time for the last try. While another client makes
+/// the table, a node may not know of it yet, or know it and have no place for its data ("Unknown CF", an
+/// internal error); a node that says nothing is passed over, and the next one is asked; and nodes that have
+/// just begun are slow at their first statements.
+async fn settled<T, F: Future<Output = Result<T, Error>>>(
+    last_try: Instant,
+    first: impl Fn() -> F,
+) -> Result<T, Error> {
     let mut refused = 1;
     loop {
-        match store.probe().await {
-            Err(Failure { error, .. }) if error.is_transient() && Instant::now() < last_try => {}
-            Err(Failure { error, .. })
-                if error.kind() == ErrorKind::Refused && refused < SCHEMA_TRIES_MAX =>
-            {
+        match first().await {
+            Err(error) if error.is_transient() && Instant::now() < last_try => {}
+            Err(error) if error.kind() == ErrorKind::Refused && refused < SCHEMA_TRIES_MAX => {
                 refused += 1;
             }
-            probed => return probed.map_err(|failure| failure.error),
+            done => return done,
         }
         tokio::time::sleep(FIRST_PAUSE).await;
     }

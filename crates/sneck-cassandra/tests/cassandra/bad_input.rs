@@ -2,14 +2,20 @@
 
 use crate::link::{Link, Trick};
 use crate::support::{Store, cql, operator, within};
+use futures_util::future::join_all;
 use scylla::statement::Consistency;
 use sneck_cassandra::{Cassandra, CassandraUrl};
-use sneck_core::{ClaimId, Error, ErrorKind};
+use sneck_core::{Backend, ClaimId, Error, ErrorKind};
 use sneck_testkit::cassandra::{RELEASE, SUPERUSER};
 use sneck_testkit::{cassandra, or_skip};
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+
+/// Tables that are made while others connect, and how many connect. With five times as many tables, and
+/// no patience, a client was refused.
+const TABLES: usize = 8;
+const CLIENTS: usize = 8;
 
 async fn refused(url: &str, secret: &str) -> Error {
     let options = CassandraUrl::parse(url).unwrap().options;
@@ -56,6 +62,22 @@ async fn keyspace_or_table_missing() {
     );
     store.connect("table=other&create=table&connect-timeout=60s").await;
     assert_eq!(cql(&operator, Consistency::One, &tables).await.len(), 2);
+}
+
+/// Between the moment a node knows a table and the moment it has a place for its data, statements on it
+/// are internal errors. Who connects while another makes the table meets them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_many_make_at_once_is_there_for_all() {
+    let node = or_skip!(cassandra::shared().await);
+    let store = Store::on_node(node).await;
+    for table in 0..TABLES {
+        let options = format!("table=t{table}&create=table&connect-timeout=60s");
+        let connecting = (0..CLIENTS).map(|_| store.connect(&options));
+        let connected = within("all are connected", join_all(connecting)).await;
+        for client in connected {
+            client.close().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
