@@ -16,7 +16,7 @@ impl Capacity for ZooKeeper {
     async fn permits(&self, name: &Name) -> Result<Option<NonZeroU32>, Error> {
         let path = self.path(name)?;
         let session = self.session().await?;
-        match session.get_data(&path).await {
+        match session.get_data_synced(&path).await {
             Ok(node) => number_in(&node, &path).map_err(|error| self.locate(error, name)),
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => Ok(None),
             Err(error) => Err(self.number_failed(&error, name)),
@@ -30,7 +30,7 @@ impl Capacity for ZooKeeper {
         let path = self.path(name)?;
         let session = self.session().await?;
         for _ in 0..ATTEMPTS_MAX {
-            let done = match session.get_data(&path).await {
+            let done = match session.get_data_synced(&path).await {
                 Ok(node) => {
                     number_in(&node, &path).map_err(|error| self.locate(error, name))?;
                     let version = Some(node.stat.version);

@@ -149,14 +149,7 @@ impl ZooKeeper {
         key: &RecordKey,
     ) -> Result<Option<Record>, Error> {
         let node = path::record(&self.layout.chroot, key);
-        // Both are on the way before either is answered.
-        let synced = session.sync(&node);
-        let data = session.get_data(&node);
-        let read = match synced.await {
-            Ok(()) => data.await,
-            Err(error) => Err(error),
-        };
-        match read {
+        match session.get_data_synced(&node).await {
             Ok(Node { data, stat }) => match decode(&data) {
                 Some((id, data)) => self.record(key, id, data, stat).map(Some),
                 None => Err(self.broken(key, &node, "holds something else than a record")),

@@ -1,6 +1,7 @@
 //! What a session can read.
 
 use super::{Call, Session};
+use crate::error::RequestError;
 use bytes::Bytes;
 use sneck_wire::{Acl, ClientInfo, MultiResult, ReadOp, Reply, Request, Stat};
 
@@ -63,6 +64,14 @@ impl Session {
             Reply::Sync { .. } => Some(()),
             _ => None,
         })
+    }
+
+    /// Reads a node on a server that has caught up: what anybody was told is done, is seen. Both requests
+    /// are on the way before either is answered.
+    pub(crate) async fn get_data_synced(&self, path: &str) -> Result<Node, RequestError> {
+        let (synced, node) = (self.sync(path), self.get_data(path));
+        synced.await?;
+        node.await
     }
 
     /// Several reads in one request, each with its own result. Paths are below the session's root.
