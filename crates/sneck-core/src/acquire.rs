@@ -7,12 +7,14 @@ use crate::clock::{Clock, Instant, sleep_until};
 use crate::contender::Contender;
 use crate::deadlock::{Deadlock, Wait, deadlocks};
 use crate::error::{Error, ErrorKind, Outcome};
-use crate::guard::{Granted, Guard, leave};
+use crate::guard::Guard;
 use crate::instrument::{Instrument, Subject, Watched};
+use crate::keeper::{Granted, leave};
 use crate::lease::Loss;
 use crate::local::{LocalLines, Sharing};
 use crate::mutant;
 use crate::name::Name;
+use crate::nursery::Nursery;
 use crate::seeds::Seeds;
 use crate::settle::settle;
 use std::collections::BTreeSet;
@@ -84,6 +86,7 @@ pub struct Locker {
     /// Of those who share places, and how they do.
     lines: Arc<LocalLines>,
     sharing: Option<Sharing>,
+    nursery: Arc<Nursery>,
 }
 
 impl Locker {
@@ -101,6 +104,7 @@ impl Locker {
             ids: None,
             lines: Arc::default(),
             sharing: None,
+            nursery: Arc::default(),
         }
     }
 
@@ -448,7 +452,7 @@ impl Locker {
         let (label, backoff) = (self.backend.label(), self.pauses(asker.seed));
         let Asker { name, id, .. } = asker;
         let granted = Granted { claim, watched, name, id, label, grant, asked };
-        granted.guard(self.clock.clone(), backoff)
+        granted.guard(self.clock.clone(), backoff, place.runtime.clone(), &self.nursery)
     }
 
     /// Who holds the lock that was not had in time.

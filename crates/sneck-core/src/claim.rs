@@ -223,6 +223,14 @@ pub trait Claim: Send {
     /// A transient error invites calling it again.
     async fn leave(&mut self) -> Result<(), Error>;
 
+    /// Begins to [`leave`](Claim::leave) a hold, without waiting: sends at once what can be sent without an
+    /// answer, from any thread, also outside a runtime. Whether all that `leave` has left to do, unless
+    /// something goes wrong, is to wait for an answer: then it is called some milliseconds later, when the
+    /// answer is likely there, and otherwise at once.
+    fn let_go(&mut self) -> bool {
+        false
+    }
+
     /// Makes a [`Shared`](Mode::Shared) hold of a [`Write`](Mode::Write) hold, in the same place: the
     /// readers behind come in, and no writer gets between. The token stays. Never waits for others.
     /// Idempotent.

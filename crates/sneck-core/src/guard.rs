@@ -1,23 +1,18 @@
 //! A lock that is held.
 
-use crate::backoff::Backoff;
-use crate::claim::{Claim, ClaimId, Grant, Standing, Term};
-use crate::clock::{Clock, Instant, sleep_until};
+use crate::claim::ClaimId;
+use crate::clock::{Clock, Instant};
 use crate::error::{Error, ErrorKind};
-use crate::instrument::Watched;
 use crate::lease::{Lease, Loss};
 use crate::local::Turn;
-use crate::mutant;
 use crate::name::Name;
+use crate::tenure::Tenure;
 use crate::token::Token;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// A guard gives one order at a time, and after a release none.
-const ORDERS_MAX: usize = 2;
+use tokio::sync::watch;
 
 /// A lock that is held, until [`unlock`](Guard::unlock), drop, or loss.
 ///
@@ -35,34 +30,28 @@ pub struct Guard {
 
 /// Who gives the lock back.
 enum Holding {
-    /// The keeper of a place in the store's line.
-    Place(mpsc::Sender<Order>),
+    /// Whoever looks after a place in the store's line.
+    Place(Arc<Tenure>),
     /// The line inside the process that the place is shared in.
     Turn(Turn),
 }
 
-/// What a guard wants of its keeper. A guard that is dropped wants its lock released, too.
-enum Order {
-    Release(oneshot::Sender<Result<(), Error>>),
-    Downgrade(oneshot::Sender<Result<(), Error>>),
-}
-
 /// What a guard, its loss signals and its keeper share.
 pub(crate) struct Hold {
-    name: Name,
+    pub(crate) name: Name,
     /// Of the claim; of the first, where there are several.
-    id: ClaimId,
-    label: Arc<str>,
-    token: Token,
+    pub(crate) id: ClaimId,
+    pub(crate) label: Arc<str>,
+    pub(crate) token: Token,
     /// Of each lock, where there are several.
-    tokens: Vec<(Name, Token)>,
-    clock: Arc<dyn Clock>,
+    pub(crate) tokens: Vec<(Name, Token)>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Whether somebody has asked for the lock back.
-    revoked: watch::Sender<bool>,
+    pub(crate) revoked: watch::Sender<bool>,
     /// The deadline, shared with every other place of the session.
-    lease: Lease,
+    pub(crate) lease: Lease,
     /// Ends when this place alone is lost.
-    own: Lease,
+    pub(crate) own: Lease,
 }
 
 impl Guard {
@@ -154,30 +143,11 @@ impl Guard {
     /// # Cancel safety
     /// When the future is dropped, the lock is released in the background.
     pub async fn downgrade(mut self) -> Result<Guard, Error> {
-        let (reply, done) = oneshot::channel();
-        match &mut self.holding {
-            Holding::Place(keeper) => {
-                let _ = keeper.send(Order::Downgrade(reply)).await;
-            }
-            Holding::Turn(turn) => {
-                turn.downgrade().await?;
-                return Ok(self);
-            }
-        }
-        let done = tokio::select! {
-            biased;
-            done = done => done,
-            loss = self.hold.lost() => return Err(self.hold.error(loss)),
+        let downgraded = match &mut self.holding {
+            Holding::Place(tenure) => tenure.downgrade(&self.hold).await,
+            Holding::Turn(turn) => turn.downgrade().await,
         };
-        match done {
-            Ok(Ok(())) => Ok(self),
-            Ok(Err(error)) => Err(self.hold.locate(error)),
-            // The keeper is gone.
-            Err(_) => Err(self
-                .hold
-                .loss()
-                .map_or_else(|| self.hold.abandoned(), |loss| self.hold.error(loss))),
-        }
+        downgraded.map(|()| self)
     }
 
     /// Runs `work` while the lock is held. When the lock is lost, `work` is dropped where it stands.
@@ -214,7 +184,7 @@ impl Guard {
         let Guard { hold, holding, .. } = self;
         let lost_before = hold.loss();
         let released = match holding {
-            Holding::Place(keeper) => release(&hold, &keeper).await,
+            Holding::Place(tenure) => tenure.release(&hold).await,
             Holding::Turn(turn) => match turn.end() {
                 // Handed on, or kept for whoever comes next.
                 None => Ok(()),
@@ -230,28 +200,14 @@ impl Guard {
         Guard { hold: turn.hold().clone(), token: turn.token(), holding: Holding::Turn(turn) }
     }
 
+    /// A guard of a place in the store's line.
+    pub(crate) fn of_place(hold: Arc<Hold>, tenure: Arc<Tenure>) -> Self {
+        Guard { token: hold.token, hold, holding: Holding::Place(tenure) }
+    }
+
     /// What is known of the hold.
     pub(crate) fn hold(&self) -> &Arc<Hold> {
         &self.hold
-    }
-}
-
-/// Has the keeper give a place back, and waits until that is confirmed.
-async fn release(hold: &Hold, keeper: &mpsc::Sender<Order>) -> Result<(), Error> {
-    let lost_before = hold.loss().is_some();
-    let (reply, released) = oneshot::channel();
-    // A keeper that is gone has lost the lock and left already.
-    let _ = keeper.try_send(Order::Release(reply));
-    if lost_before {
-        return Ok(());
-    }
-    tokio::select! {
-        biased;
-        released = released => match released {
-            Ok(result) => result.map_err(|error| hold.locate(error)),
-            Err(_) => Err(hold.loss().map_or_else(|| hold.abandoned(), |loss| hold.error(loss))),
-        },
-        loss = hold.lost() => Err(hold.unconfirmed(loss)),
     }
 }
 
@@ -304,175 +260,14 @@ impl Hold {
         )
     }
 
-    fn unconfirmed(&self, loss: Loss) -> Error {
+    pub(crate) fn unconfirmed(&self, loss: Loss) -> Error {
         let text = format!("the release was not confirmed in time: {loss}");
         self.locate(Error::new(ErrorKind::Unavailable, text)).with_unknown_outcome()
     }
 
-    /// The keeper ends by itself only after a loss.
-    fn abandoned(&self) -> Error {
+    /// For when there is nobody left to look after the place.
+    pub(crate) fn abandoned(&self) -> Error {
         let text = "the runtime that the lock was taken on has been shut down";
         self.locate(Error::new(ErrorKind::Unavailable, text)).with_unknown_outcome()
-    }
-}
-
-/// Looks after one held lock: notices that it is gone, renews it, and gives it back.
-pub(crate) struct Keeper {
-    claim: Box<dyn Claim>,
-    watched: Watched,
-    hold: Arc<Hold>,
-    /// How long each answer extends the lease, for stores where every lock has a term of its own.
-    term: Option<Duration>,
-    /// The instant before the last question was sent.
-    asked: Instant,
-    backoff: Backoff,
-}
-
-/// Who asked and what was granted: everything a guard is made of.
-pub(crate) struct Granted {
-    pub(crate) claim: Box<dyn Claim>,
-    pub(crate) watched: Watched,
-    pub(crate) name: Name,
-    pub(crate) id: ClaimId,
-    pub(crate) label: Arc<str>,
-    pub(crate) grant: Grant,
-    /// The instant before the question was sent whose answer was the grant.
-    pub(crate) asked: Instant,
-}
-
-impl Granted {
-    /// Makes the guard, whose keeper runs in the background of the current runtime.
-    pub(crate) fn guard(self, clock: Arc<dyn Clock>, backoff: Backoff) -> Guard {
-        let Grant { token, term, revoked, tokens } = self.grant;
-        let (lease, term) = match term {
-            Term::Fixed(term) => (Lease::new(self.asked + term), Some(term)),
-            Term::Session(lease) => (lease, None),
-        };
-        let own = Lease::new(Instant::FAR);
-        let revoked = watch::Sender::new(revoked);
-        let (name, id, label) = (self.name, self.id, self.label);
-        let hold = Arc::new(Hold { name, id, label, token, tokens, clock, revoked, lease, own });
-        let (keeper_orders, orders) = mpsc::channel(ORDERS_MAX);
-        let (claim, watched, asked) = (self.claim, self.watched, self.asked);
-        let keeper = Keeper { claim, watched, hold: hold.clone(), term, asked, backoff };
-        tokio::spawn(keeper.run(orders));
-        Guard { token: hold.token, hold, holding: Holding::Place(keeper_orders) }
-    }
-}
-
-impl Keeper {
-    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let hold = self.hold.clone();
-        let reply = loop {
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order {
-                    None => break None,
-                    Some(Order::Release(reply)) if mutant!("a-release-is-confirmed-at-once") => {
-                        let _ = reply.send(Ok(()));
-                        break None;
-                    }
-                    Some(Order::Release(reply)) => break Some(reply),
-                    Some(Order::Downgrade(reply)) => {
-                        let downgraded = self.downgrade().await;
-                        let _ = reply.send(downgraded);
-                    }
-                },
-                _ = hold.lost() => break None,
-                loss = self.tend() => {
-                    hold.own.end(loss);
-                    break None;
-                }
-            }
-        };
-        // No order is waited for any more; whoever sends one learns that from the closed channel.
-        drop(orders);
-        self.watched.ended(hold.loss());
-        // Also after a loss: the place may still be there, and nobody would ever hold it.
-        let left = leave(&mut *self.claim, &mut self.backoff).await;
-        if let Some(reply) = reply {
-            let _ = reply.send(left);
-        }
-    }
-
-    /// Retried until the store has confirmed it or refused for good, for as long as the lock is held.
-    async fn downgrade(&mut self) -> Result<(), Error> {
-        let hold = self.hold.clone();
-        self.backoff.reset();
-        loop {
-            let done = tokio::select! {
-                biased;
-                done = self.claim.downgrade() => done,
-                loss = hold.lost() => return Err(hold.error(loss)),
-            };
-            match done {
-                Err(error) if error.is_transient() => {
-                    tokio::time::sleep(self.backoff.pause()).await;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    /// Asks again whenever that is worthwhile, until the answer is that the lock is gone.
-    async fn tend(&mut self) -> Loss {
-        let clock = self.hold.clock.clone();
-        loop {
-            let due = self.term.map(|term| self.asked + term / 3);
-            tokio::select! {
-                biased;
-                () = self.claim.changed() => {}
-                () = renewal(&*clock, due) => {}
-            }
-            // A question that failed is asked again: what made it worthwhile is not told twice, and
-            // another third of the term may be more than is left.
-            loop {
-                self.asked = clock.now();
-                match self.claim.ask().await {
-                    Ok(Standing::Held(grant)) if grant.token == self.hold.token => {
-                        self.prolong(&grant.term);
-                        if grant.revoked {
-                            self.hold.revoked.send_replace(true);
-                        }
-                        break;
-                    }
-                    // A life goes one way: a second grant to the same claim is a defect of the store.
-                    Ok(Standing::Held(_) | Standing::Waiting(_)) => return Loss::Usurped,
-                    Ok(Standing::Gone(loss)) => return loss,
-                    // An error proves nothing either way; the deadline decides.
-                    Err(_) => tokio::time::sleep(self.backoff.pause()).await,
-                }
-            }
-        }
-    }
-
-    fn prolong(&mut self, term: &Term) {
-        self.backoff.reset();
-        if let Term::Fixed(term) = *term {
-            self.hold.lease.extend(self.hold.clock.now(), self.asked + term);
-        }
-    }
-}
-
-/// Two thirds of the term are left for attempts that fail. Counted from when the last question was
-/// sent, as the term is: its answer may have come late.
-async fn renewal(clock: &dyn Clock, due: Option<Instant>) {
-    match due {
-        Some(due) => sleep_until(clock, due).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Leaves, retried until the store has confirmed it or refused for good. A claim whose session is over
-/// has left.
-pub(crate) async fn leave(claim: &mut dyn Claim, backoff: &mut Backoff) -> Result<(), Error> {
-    backoff.reset();
-    loop {
-        match claim.leave().await {
-            Err(error) if error.is_transient() && !mutant!("a-release-is-tried-once") => {
-                tokio::time::sleep(backoff.pause()).await;
-            }
-            done => return done,
-        }
     }
 }

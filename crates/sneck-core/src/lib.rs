@@ -37,6 +37,7 @@ mod error;
 mod fields;
 mod guard;
 mod instrument;
+mod keeper;
 mod lease;
 mod local;
 mod memory;
@@ -46,12 +47,14 @@ mod mutant;
 #[doc(hidden)]
 pub mod mutants;
 mod name;
+mod nursery;
 mod observe;
 mod once;
 mod permits;
 mod record;
 mod seeds;
 mod settle;
+mod tenure;
 mod ties;
 mod token;
 

@@ -6,8 +6,8 @@ mod fakes;
 
 use fakes::*;
 use sneck_core::{
-    Clock, ErrorKind, Guard, Instant, Lease, Locker, Loss, Memory, Outcome, Patience, Survey, Term,
-    TokioClock,
+    Caller, Clock, ErrorKind, Guard, Instant, Lease, Locker, Loss, Memory, Mode, Name, Outcome,
+    Patience, Request, Survey, Term, TokioClock,
 };
 use std::pin::pin;
 use std::sync::Arc;
@@ -380,4 +380,45 @@ fn a_lock_with_a_term_is_lost_at_its_deadline_although_its_runtime_is_gone() {
         assert_eq!(guard.lost().await, Loss::DeadlinePassed);
         assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Lost);
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn locks_that_are_held_for_a_moment_share_one_task() {
+    let (memory, locker) = on_memory();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let of = |at| Name::new(&format!("n{at}")).unwrap();
+    let mut held = Vec::new();
+    for at in 0..100 {
+        let request = Request::new(of(at), Mode::Exclusive, Caller::anonymous());
+        held.push(locker.acquire(request, Patience::Forever).await.unwrap().unwrap());
+    }
+    assert_eq!(tasks(), before + 1);
+    tokio::time::sleep(secs(1)).await;
+    assert_eq!(tasks(), before + 100, "who looks after the young has gone");
+    drop(held);
+    settle().await;
+    assert_eq!(tasks(), before);
+    for at in 0..100 {
+        assert!(memory.line(&of(at)).await.unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_place_is_looked_after_although_the_runtime_of_another_is_gone() {
+    let new = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (first, second) = (new(), new());
+    let (_memory, locker) = on_memory();
+    let request =
+        |name| Request::new(Name::new(name).unwrap(), Mode::Exclusive, Caller::anonymous());
+    let hold =
+        async |name| locker.acquire(request(name), Patience::Forever).await.unwrap().unwrap();
+    let other = first.block_on(hold("other"));
+    let guard = second.block_on(hold("n"));
+    drop(first);
+    second.block_on(async {
+        locker.backend().revoke(guard.name()).await.unwrap();
+        guard.revocation_requested().await;
+    });
+    drop((guard, other));
 }

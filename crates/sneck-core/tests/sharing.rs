@@ -62,6 +62,11 @@ async fn abandoned(wait: impl Future<Output = Result<Option<Guard>, Error>>) {
     }
 }
 
+/// Somebody looks after a place by then, and hears what is asked of it.
+async fn no_longer_young() {
+    tokio::time::sleep(ms(100)).await;
+}
+
 async fn line(memory: &Memory) -> usize {
     memory.line(&name()).await.unwrap().len()
 }
@@ -234,13 +239,14 @@ async fn a_kept_place_is_given_back_when_it_is_asked_for() {
     let (memory, locker) = on_memory();
     let guard = hold(&locker, Sharing::sticky()).await;
     guard.unlock().await.unwrap();
-    settle().await;
+    no_longer_young().await;
     assert_eq!(memory.revoke(&name()).await.unwrap().len(), 1);
     settle().await;
     assert_eq!(line(&memory).await, 0);
     // Of a hold, it is a request; when that ends, the place does.
     let guard = hold(&locker, Sharing::sticky()).await;
     let next = wait(&locker, ALONE, Sharing::sticky()).await;
+    no_longer_young().await;
     memory.revoke(&name()).await.unwrap();
     settle().await;
     assert!(guard.is_held() && guard.is_revocation_requested());

@@ -7,7 +7,7 @@ use super::sessions::Sessions;
 use super::stand::Stand;
 use super::step::{Answer, Next, Spot, Step, Take};
 use crate::error::RequestError;
-use crate::session::{Node, Session, Watch, WatchCall};
+use crate::session::{Call, Node, Session, Watch, WatchCall};
 use async_trait::async_trait;
 use sneck_core::{Claim, Error, ErrorKind, Grant, Mode, Name, Request, Standing, Term, mutant};
 use sneck_wire::{CreateMode, EventKind, MultiOp, MultiResult, NewNode};
@@ -17,12 +17,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-/// How long a lock is held before its node is watched for deletion by somebody else. A lock that is
-/// taken and released at once costs three requests; this would be the fourth.
+/// How long somebody looks after a lock before its node is watched for deletion by others: up to 100 ms
+/// after it was taken, together with the time in which nobody looks after it. A lock that is taken and
+/// released at once costs three requests; this would be the fourth.
 ///
 /// Waiting places are not watched: that would be one more event for each release. They are looked at
 /// when the core asks again by itself, and when the line is listed.
-const OWN_WATCH_AFTER: Duration = Duration::from_millis(100);
+const OWN_WATCH_AFTER: Duration = Duration::from_millis(50);
 
 pub(crate) struct ZooKeeperClaim {
     layout: Arc<Layout>,
@@ -37,6 +38,8 @@ pub(crate) struct ZooKeeperClaim {
     /// The permits that are held and their number, while we are the first that waits for some.
     counts: Vec<Watch>,
     own: Own,
+    /// What was sent to give the place up, while it is not answered.
+    parting: Option<Parting>,
 }
 
 /// The watches on our own nodes: one, or one for each permit.
@@ -53,7 +56,8 @@ impl ZooKeeperClaim {
     pub(crate) fn new(layout: Arc<Layout>, sessions: Arc<Sessions>, request: Request) -> Self {
         let seat = layout.path(&request.name).and_then(|dir| stand(&layout, dir, &request));
         let (session, ahead, counts, own) = (None, None, Vec::new(), Own::Unwatched);
-        ZooKeeperClaim { layout, sessions, request, seat, session, ahead, counts, own }
+        let parting = None;
+        ZooKeeperClaim { layout, sessions, request, seat, session, ahead, counts, own, parting }
     }
 
     // ----- one of several, which enter together -----
@@ -143,10 +147,15 @@ impl ZooKeeperClaim {
             Step::Count { semaphore, leases } => self.count(&session, &semaphore, &leases).await,
             step => self.perform_unwatched(&session, step).await,
         };
+        self.take(&session, answer).await
+    }
+
+    /// Tells the seat what was answered.
+    async fn take(&mut self, session: &Session, answer: Answer) -> Result<Option<Spot>, Error> {
         if answer.wants_another_session() {
             // A session that is being closed takes no requests although it is not over yet. The next
             // step wants another session, so wait until there can be one.
-            session_over(Some(&session)).await;
+            session_over(Some(session)).await;
         }
         match &mut self.seat {
             Ok(seat) => seat.on(answer),
@@ -179,7 +188,7 @@ impl ZooKeeperClaim {
             }
             (Step::List, Ok(seat)) => Answer::Listed(session.get_children(seat.line()).await),
             (Step::Own(path), _) => Answer::Own(session.get_data(&path).await),
-            (Step::Remove(path), _) => Answer::Removed(session.delete(&path, None).await),
+            (Step::Remove(path), _) => Parting::remove(session, &path).answer().await,
             (Step::Downgrade { from, to }, _) => {
                 let node = self.new_node(to, self.description(), CreateMode::Ephemeral);
                 let create = MultiOp::Create2(node);
@@ -195,12 +204,9 @@ impl ZooKeeperClaim {
                 let (number, children) = (session.get_data(&path), session.get_children(&path));
                 Answer::Looked { number: number.await, children: children.await }
             }
-            (Step::Take(take), _) => Answer::Taken(self.take(session, take).await),
+            (Step::Take(take), _) => Answer::Taken(self.take_permits(session, take).await),
             (Step::OwnLeases(paths), _) => Answer::OwnLeases(read_all(session, &paths).await),
-            (Step::Return(paths), _) => {
-                let delete = |path| MultiOp::Delete { path, version: -1 };
-                Answer::Returned(session.multi(paths.into_iter().map(delete).collect()).await)
-            }
+            (Step::Return(paths), _) => Parting::give_back(session, paths).answer().await,
             (step, _) => unreachable!("{step:?} is performed elsewhere"),
         }
     }
@@ -222,7 +228,11 @@ impl ZooKeeperClaim {
         Answer::Counted { number, leases }
     }
 
-    async fn take(&self, session: &Session, take: Take) -> Result<Vec<MultiResult>, RequestError> {
+    async fn take_permits(
+        &self,
+        session: &Session,
+        take: Take,
+    ) -> Result<Vec<MultiResult>, RequestError> {
         let (path, version) = (take.semaphore, take.version);
         let mut ops = vec![match take.number {
             Some(number) => MultiOp::SetData { path, data: Some(number.into()), version },
@@ -397,12 +407,27 @@ impl Claim for ZooKeeperClaim {
         // take it back. A future that was dropped may have left the watch on the node ahead.
         self.ahead = None;
         self.counts.clear();
+        if let (Some(parting), Some(session)) = (&mut self.parting, self.session.clone()) {
+            let answer = parting.answer().await;
+            self.parting = None;
+            self.take(&session, answer).await.map_err(|error| self.locate(error))?;
+        }
         loop {
             // A place that cannot be has not been taken.
             let Ok(seat) = &mut self.seat else { return Ok(()) };
             let Some(step) = seat.next_leaving() else { return Ok(()) };
             self.perform(step).await.map_err(|error| self.locate(error))?;
         }
+    }
+
+    fn let_go(&mut self) -> bool {
+        let (Ok(seat), Some(session)) = (&mut self.seat, &self.session) else { return false };
+        self.parting = match seat.next_leaving() {
+            Some(Step::Remove(path)) => Some(Parting::remove(session, &path)),
+            Some(Step::Return(paths)) => Some(Parting::give_back(session, paths)),
+            _ => return false,
+        };
+        true
     }
 
     async fn downgrade(&mut self) -> Result<(), Error> {
@@ -415,6 +440,30 @@ impl Claim for ZooKeeperClaim {
             // The watches are on a node that goes.
             self.own = Own::Unwatched;
             self.perform(step).await.map_err(|error| self.locate(error))?;
+        }
+    }
+}
+
+/// A request that gives up what is held.
+enum Parting {
+    Removed(Call<()>),
+    Returned(Call<Vec<MultiResult>>),
+}
+
+impl Parting {
+    fn remove(session: &Session, path: &str) -> Self {
+        Parting::Removed(session.delete(path, None))
+    }
+
+    fn give_back(session: &Session, paths: Vec<String>) -> Self {
+        let delete = |path| MultiOp::Delete { path, version: -1 };
+        Parting::Returned(session.multi(paths.into_iter().map(delete).collect()))
+    }
+
+    async fn answer(&mut self) -> Answer {
+        match self {
+            Parting::Removed(call) => Answer::Removed(call.await),
+            Parting::Returned(call) => Answer::Returned(call.await),
         }
     }
 }

@@ -148,6 +148,12 @@ impl Claim for Together {
         let left = join(self.claims.iter_mut().map(|claim| claim.leave()).collect()).await;
         left.into_iter().collect()
     }
+
+    fn let_go(&mut self) -> bool {
+        // Each begins, also after one that cannot.
+        let begun: Vec<_> = self.claims.iter_mut().map(|claim| claim.let_go()).collect();
+        begun.into_iter().all(|begun| begun)
+    }
 }
 
 /// Which operation a transaction failed of.
