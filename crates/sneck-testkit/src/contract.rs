@@ -174,7 +174,7 @@ pub const EMPTY_LINES: &[&str] = &[
 /// Runs every case, and tells which failed.
 pub async fn failures(subject: Arc<dyn Subject>) -> Vec<Failure> {
     let only = std::env::var(ONLY).unwrap_or_default();
-    let keeps = subject.sharing().is_some_and(|sharing| sharing.keep);
+    let keeps = keeps_places(&*subject);
     let is_meant = |name: &str| name.contains(&only) && !(keeps && EMPTY_LINES.contains(&name));
     let cases = CASES.iter().filter(|name| is_meant(name));
     let (patient, others) = cases.partition(|name| **name == PATIENT);
@@ -187,6 +187,23 @@ pub async fn failures(subject: Arc<dyn Subject>) -> Vec<Failure> {
     };
     let (others, patient) = tokio::join!(in_order(others), in_order(patient));
     [others, patient].concat()
+}
+
+/// Runs every case on a store that is broken on purpose.
+///
+/// # Panics
+/// Unless each of these cases fails.
+pub async fn run_broken(subject: Arc<dyn Subject>, seen_by: &[&str]) {
+    assert!(seen_by.iter().all(|case| CASES.contains(case)), "{seen_by:?}");
+    let failures = failures(subject).await;
+    for case in seen_by {
+        assert!(failures.iter().any(|failure| failure.case == *case), "{case}: {failures:?}");
+    }
+}
+
+/// Whether a place may stay in a line that nobody wants any more.
+fn keeps_places(subject: &dyn Subject) -> bool {
+    subject.sharing().is_some_and(|sharing| sharing.keep)
 }
 
 #[allow(clippy::print_stdout, reason = "shown by the test harness when a test fails")]
@@ -221,9 +238,8 @@ struct Case {
 }
 
 impl Case {
-    /// Whether a place may stay in a line that nobody wants any more.
     fn keeps_places(&self) -> bool {
-        self.subject.sharing().is_some_and(|sharing| sharing.keep)
+        keeps_places(&*self.subject)
     }
 
     async fn client(&self) -> Client {
