@@ -257,11 +257,7 @@ impl Locker {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
-        let watched = self.watch(&name, request.mode);
-        if let Err(error) = self.check_mode(&request) {
-            watched.failed(&error);
-            return Err(error);
-        }
+        let watched = self.begin(&request)?;
         let seed = self.seeds.next_of(|| request.id);
         let asker = Asker { name, id: request.id, seed, yields: request.ties.yields };
         let place = Place::new(self.backend.claim(request), self.pauses(asker.seed));
@@ -310,7 +306,17 @@ impl Locker {
         Watched::new(probe, self.clock.clone())
     }
 
-    pub(crate) fn check_mode(&self, request: &Request) -> Result<(), Error> {
+    /// Who is told of an attempt, if the store has such locks.
+    pub(crate) fn begin(&self, request: &Request) -> Result<Watched, Error> {
+        let watched = self.watch(&request.name, request.mode);
+        if let Err(error) = self.check_mode(request) {
+            watched.failed(&error);
+            return Err(error);
+        }
+        Ok(watched)
+    }
+
+    fn check_mode(&self, request: &Request) -> Result<(), Error> {
         if self.backend.supports(request.mode) {
             return Ok(());
         }

@@ -62,11 +62,7 @@ impl Locker {
         progress: &(dyn Fn(Progress<'_>) + Send + Sync),
     ) -> Result<Option<Guard>, Error> {
         let name = request.name.clone();
-        let watched = self.watch(&name, request.mode);
-        if let Err(error) = self.check_mode(&request) {
-            watched.failed(&error);
-            return Err(error);
-        }
+        let watched = self.begin(&request)?;
         let once = patience == Patience::Once;
         let stand = || Stand::new(self.alone());
         match self.lines().arrive(stand, request, sharing, once) {
