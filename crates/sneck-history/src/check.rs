@@ -126,16 +126,24 @@ enum Overlap {
 
 /// Judges an overlap: the first hold still lasted when the second began.
 fn weigh(first: &Hold<'_>, second: &Hold<'_>, story: &Story) -> Overlap {
-    let (from, to) = (first.from.ns, second.from.ns);
+    // Whoever changes its mode goes on in a belief that is as old as its grant.
+    let (old, new) =
+        if believed(first) <= believed(second) { (first, second) } else { (second, first) };
+    let (from, to) = (believed(old), believed(new));
     if !story.header.claims.exclusion {
         Overlap::Counted(Count::UnclaimedOverlaps)
-    } else if excuses(first.attempt, from, to, story)
-        || story.health.was_misled(second.attempt.client, from, to)
+    } else if excuses(old.attempt, from, to, story)
+        || story.health.was_misled(new.attempt.client, from, to)
     {
         Overlap::Counted(Count::ExplainedOverlaps)
     } else {
         Overlap::Violation
     }
+}
+
+/// Since when the client of a hold believes in it.
+fn believed(hold: &Hold<'_>) -> u64 {
+    hold.attempt.granted.map_or(hold.from.ns, |(granted, _)| granted.ns.min(hold.from.ns))
 }
 
 /// Whether a fault explains that a holder believed for too long.
