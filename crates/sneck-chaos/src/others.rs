@@ -133,8 +133,10 @@ impl Turns {
         static TOKENS: AtomicU64 = AtomicU64::new(1);
         let attempt = ATTEMPTS.fetch_add(1, Ordering::Relaxed);
         let (lock, path) = (name::SET, format!("{ROOT}/{}", name::SET));
-        let (mode, session, no_wait) = (Mode::Exclusive, None, false);
-        self.teller.tell(Event::Acquire { attempt, lock: lock.into(), mode, session, no_wait })?;
+        let (mode, session, no_wait, together) = (Mode::Exclusive, None, false, None);
+        let lock_name = lock.to_owned();
+        let acquire = Event::Acquire { attempt, lock: lock_name, mode, session, no_wait, together };
+        self.teller.tell(acquire)?;
         if self.peer.try_acquire(Recipe::Lock, &path).await.is_err() {
             self.teller.tell(Event::Unsure { attempt })?;
             return Ok(());

@@ -149,7 +149,8 @@ mod tests {
         let mut sketch = Sketch::default();
         let mode = Mode::Exclusive;
         let (attempt, lock) = (1, "a".to_owned());
-        let acquire = Event::Acquire { attempt, lock, mode, session: None, no_wait: false };
+        let acquire =
+            Event::Acquire { attempt, lock, mode, session: None, no_wait: false, together: None };
         let granted = Event::Granted { attempt, token: 26, session: None, until_ns: None };
         let fault = Event::Fault { fault: 1, kind: "cut".to_owned(), client: None };
         let told = [

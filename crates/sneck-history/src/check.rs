@@ -51,7 +51,7 @@ pub fn judge<R: BufRead>(reader: HistoryReader<R>) -> Result<Report, ReadError> 
 /// };
 /// for client in [1, 2] {
 ///     let (attempt, lock) = (u64::from(client), "a".to_owned());
-///     happens(client, Event::Acquire { attempt, lock, mode: Mode::Exclusive, session: None, no_wait: false });
+///     happens(client, Event::Acquire { attempt, lock, mode: Mode::Exclusive, session: None, no_wait: false, together: None });
 /// }
 /// happens(1, Event::Granted { attempt: 1, token: 10, session: None, until_ns: None });
 /// happens(2, Event::Granted { attempt: 2, token: 11, session: None, until_ns: None });

@@ -89,6 +89,9 @@ pub enum Event {
         /// Whether the caller rather goes without than waits.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         no_wait: bool,
+        /// Where one call asks for several locks, all or none: the number that its attempts have in common.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        together: Option<u64>,
     },
     /// The store has told the client that its place in line exists.
     Queued {

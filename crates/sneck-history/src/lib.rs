@@ -23,7 +23,7 @@
 //! let mut file = Vec::new();
 //! let mut writer = HistoryWriter::new(&mut file, &Header::new(Store::Memory))?;
 //! let acquire = Event::Acquire {
-//!     attempt: 1, lock: "a".into(), mode: Mode::Exclusive, session: None, no_wait: false,
+//!     attempt: 1, lock: "a".into(), mode: Mode::Exclusive, session: None, no_wait: false, together: None,
 //! };
 //! writer.write(&Entry { seq: 1, at_ns: 10, client: Some(1), own_ns: Some(9), event: acquire })?;
 //! writer.flush()?;

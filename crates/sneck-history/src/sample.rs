@@ -254,6 +254,7 @@ impl World {
             mode,
             session: Some(session.clone()),
             no_wait,
+            together: None,
         };
         self.emit(Some(client), event);
         let (place, granted, told, over, fault) = (None, false, false, false, 0);

@@ -50,6 +50,7 @@ pub(crate) struct Attempt {
     pub(crate) mode: Mode,
     pub(crate) session: Option<usize>,
     pub(crate) no_wait: bool,
+    pub(crate) together: Option<u64>,
     pub(crate) asked: Moment,
     pub(crate) queued: Option<Moment>,
     pub(crate) granted: Option<(Moment, u64)>,
@@ -235,7 +236,8 @@ impl Story {
     }
 
     fn begin(&mut self, entry: &Entry, at: Moment) {
-        let Event::Acquire { attempt: id, lock, mode, session, no_wait } = &entry.event else {
+        let Event::Acquire { attempt: id, lock, mode, session, no_wait, together } = &entry.event
+        else {
             return;
         };
         if self.by_id.contains_key(id) {
@@ -255,6 +257,7 @@ impl Story {
             mode: *mode,
             session,
             no_wait: *no_wait,
+            together: *together,
             asked: at,
             queued: None,
             granted: None,

@@ -87,7 +87,14 @@ impl History {
         let (attempt, mode) = (plan.id, plan.mode());
         let event = if plan.asked.is_none() {
             plan.asked = Some(seq);
-            Event::Acquire { attempt, lock: "a".into(), mode, session: None, no_wait: false }
+            Event::Acquire {
+                attempt,
+                lock: "a".into(),
+                mode,
+                session: None,
+                no_wait: false,
+                together: None,
+            }
         } else if plan.granted.is_none() && plan.queued.is_none() && random.bool() {
             plan.queued = Some(seq);
             Event::Queued { attempt }
@@ -362,7 +369,14 @@ fn fenced_accesses_as_defined() {
         let mut history = History::default();
         for attempt in 1..=3 {
             let (lock, mode) = ("a".to_owned(), Mode::Exclusive);
-            let acquire = Event::Acquire { attempt, lock, mode, session: None, no_wait: false };
+            let acquire = Event::Acquire {
+                attempt,
+                lock,
+                mode,
+                session: None,
+                no_wait: false,
+                together: None,
+            };
             history.push(1, acquire);
             history
                 .push(1, Event::Granted { attempt, token: attempt, session: None, until_ns: None });

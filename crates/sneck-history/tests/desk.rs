@@ -41,7 +41,7 @@ fn report(path: &Path) -> Report {
 
 fn acquire(attempt: u64) -> Event {
     let (lock, mode, session) = ("a".to_owned(), Mode::Exclusive, None);
-    Event::Acquire { attempt, lock, mode, session, no_wait: false }
+    Event::Acquire { attempt, lock, mode, session, no_wait: false, together: None }
 }
 
 /// A client that takes a lock a few times, and adds to what it protects.

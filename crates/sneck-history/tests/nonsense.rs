@@ -59,6 +59,7 @@ fn of_a_client(random: &mut Rng) -> Event {
             mode: mode(random),
             session: maybe(random, name),
             no_wait: random.bool(),
+            together: random.bool().then(|| random.u64(0..3)),
         },
     }
 }

@@ -99,6 +99,7 @@ impl Task {
             mode,
             session: None,
             no_wait: step.ask == Ask::Try,
+            together: None,
         });
         let Some(asked) = give_up(step.cancel, self.ask(attempt, &lock, step)).await else {
             return self.nic.tell(Event::Cancel { attempt });

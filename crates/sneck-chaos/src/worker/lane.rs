@@ -1,10 +1,10 @@
 //! One task of a worker: it takes a lock, does something under it, gives it back, and so on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use sneck::{ErrorKind, Guard, Outcome};
+use sneck::{ErrorKind, Guard, Limits, Outcome};
 use sneck_history::{Event, Mode, monotonic_ns};
 use tokio::sync::watch;
 
@@ -104,19 +104,23 @@ impl Lane {
         let session = self.connection.session().await;
         let attempts: Vec<Attempt> =
             what.names().iter().map(|lock| Attempt { id: self.ledger.attempt(), lock }).collect();
+        let first = attempts[0].id;
+        // Of several locks it is not said in which of their lines a place is confirmed, or somebody else
+        // is found.
+        let is_alone = attempts.len() == 1;
         for Attempt { id, lock } in &attempts {
             let (attempt, lock, session) = (*id, (*lock).to_owned(), session.clone());
-            let no_wait = manner == Manner::Once;
-            self.ledger.tell(Event::Acquire { attempt, lock, mode: what.mode(), session, no_wait });
+            let (mode, no_wait) = (what.mode(), manner == Manner::Once);
+            let together = (!is_alone).then_some(first);
+            self.ledger.tell(Event::Acquire { attempt, lock, mode, session, no_wait, together });
         }
-        let (ledger, told, first) = (self.ledger.clone(), AtomicBool::new(false), attempts[0].id);
-        // Of several locks it is not said in which of their lines a place is confirmed.
-        let is_alone = attempts.len() == 1;
+        let (ledger, told) = (self.ledger.clone(), AtomicBool::new(false));
         let queued = move || {
             if is_alone && !told.swap(true, Ordering::Relaxed) {
                 ledger.tell(Event::Queued { attempt: first });
             }
         };
+        let began = Instant::now();
         let asking = what.ask(self.connection.locks.clone(), manner, format!("a{first}"), queued);
         let answer = match manner {
             Manner::GiveUpAfter(patience) => tokio::time::timeout(patience, asking).await,
@@ -125,16 +129,26 @@ impl Lane {
         match answer {
             Err(_) => self.tell_all(&attempts, |attempt| Event::Cancel { attempt }),
             Ok(Ok(Some(held))) => self.hold(held, &attempts, what, session, usage).await,
-            Ok(Ok(None)) => self.tell_all(&attempts, |attempt| Event::Refused { attempt }),
+            Ok(Ok(None)) => {
+                // What the library has not left by then it leaves in the background.
+                let has_left = began.elapsed() < Limits::default().leave;
+                self.tell_end(&attempts, session, has_left).await;
+            }
             Ok(Err(error)) => {
-                let is_known = error.outcome() == Outcome::Known;
-                self.tell_all(&attempts, |attempt| match is_known {
-                    true => Event::Refused { attempt },
-                    false => Event::Unsure { attempt },
-                });
+                self.tell_end(&attempts, session, error.outcome() == Outcome::Known).await;
                 tokio::time::sleep(FAILED_PAUSE).await;
             }
         }
+    }
+
+    /// Tells of an end without a grant. That no place is left is certain only under the session that was
+    /// asked under: one that our clock has ended lives on at the servers for a while, with all its places.
+    async fn tell_end(&self, attempts: &[Attempt], session: Option<String>, has_left: bool) {
+        let is_the_same = session.is_some() && self.connection.session_now().await == session;
+        self.tell_all(attempts, |attempt| match has_left && is_the_same {
+            true => Event::Refused { attempt },
+            false => Event::Unsure { attempt },
+        });
     }
 
     async fn hold(

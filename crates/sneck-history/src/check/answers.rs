@@ -9,7 +9,8 @@
 //!   returned, or a later token was granted.
 //! * *Nobody holds* does not fit inside one hold that is certain from before the question until after
 //!   the answer. A hold is certain from its grant, or from an earlier answer that names it.
-//! * *Refused*, of an attempt that does not wait, fits if anybody else may have been in line.
+//! * *Refused*, of an attempt that does not wait, fits if anybody else may have been in line; of attempts
+//!   for several locks, which are had together or not at all, in one of their lines.
 //!
 //! Grants that contradict each other are P2's and P3's. Only locks that are taken exclusively are
 //! judged by answers: of a shared one, there is no one holder.
@@ -64,14 +65,16 @@ impl Checker for Answers {
         for attempt in &story.attempts {
             locks.entry(attempt.lock).or_default().push(attempt);
         }
+        let mut unexplained = Vec::new();
         for (lock, attempts) in &locks {
-            refusals(attempts, story, report);
+            unexplained.extend(refusals(attempts));
             if let Some(answers) = self.answers.get(lock)
                 && attempts.iter().all(|attempt| attempt.mode == Mode::Exclusive)
             {
                 judge(*lock, attempts, answers, story, report);
             }
         }
+        refuse_to_believe(&unexplained, story, report);
         for (lock, answers) in self.answers.iter().filter(|(lock, _)| !locks.contains_key(lock)) {
             judge(*lock, &[], answers, story, report);
         }
@@ -185,8 +188,8 @@ fn spans(attempts: &[&Attempt], answers: &[Answer], story: &Story) -> Vec<Span> 
     spans
 }
 
-/// Judges those who would not wait and were refused.
-fn refusals(attempts: &[&Attempt], story: &Story, report: &mut Report) {
+/// Those who would not wait and were refused, when, although nobody else can have been in that line.
+fn refusals<'a>(attempts: &[&'a Attempt]) -> Vec<(&'a Attempt, Moment)> {
     // In the order of asking, the two that may have been in line for longest up to there.
     let mut longest: Vec<[Option<(Moment, u64)>; 2]> = Vec::with_capacity(attempts.len());
     let mut top = [None, None];
@@ -199,20 +202,47 @@ fn refusals(attempts: &[&Attempt], story: &Story, report: &mut Report) {
         }
         longest.push(top);
     }
-    let refused = attempts.iter().filter(|attempt| attempt.no_wait && attempt.granted.is_none());
-    for attempt in refused {
-        let Some((told, End::Refused)) = attempt.end else { continue };
-        let before = attempts.partition_point(|other| other.asked < told);
+    let refused = attempts.iter().filter_map(|attempt| Some((*attempt, refused(attempt)?)));
+    let unexplained = refused.filter(|(attempt, told)| {
+        let before = attempts.partition_point(|other| other.asked < *told);
         let others = before.checked_sub(1).map_or([None, None], |last| longest[last]);
         let other = others.into_iter().flatten().find(|(_, id)| *id != attempt.id);
-        if other.is_none_or(|(end, _)| end < attempt.asked) {
-            let sentence = format!(
-                "{} was refused {:?}, for which nobody else can have been in line",
-                who(attempt),
-                story.name(attempt.lock)
-            );
-            report.violate(Property::TrueAnswers, &[attempt.asked.seq, told.seq], sentence);
+        other.is_none_or(|(end, _)| end < attempt.asked)
+    });
+    unexplained.collect()
+}
+
+/// When one who would not wait was refused.
+fn refused(attempt: &Attempt) -> Option<Moment> {
+    match attempt.end {
+        Some((told, End::Refused)) if attempt.no_wait && attempt.granted.is_none() => Some(told),
+        _ => None,
+    }
+}
+
+/// Tells of refusals that nothing explains. One for several locks is explained by somebody in any of
+/// their lines, and so counts only if it is here for each of them.
+fn refuse_to_believe(unexplained: &[(&Attempt, Moment)], story: &Story, report: &mut Report) {
+    let mut missing: HashMap<(u32, u64), usize> = HashMap::new();
+    for attempt in &story.attempts {
+        if let Some(together) = attempt.together {
+            *missing.entry((attempt.client, together)).or_default() += 1;
         }
+    }
+    for (attempt, told) in unexplained {
+        if let Some(together) = attempt.together {
+            let left = missing.entry((attempt.client, together)).or_default();
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                continue;
+            }
+        }
+        let sentence = format!(
+            "{} was refused {:?}, for which nobody else can have been in line",
+            who(attempt),
+            story.name(attempt.lock)
+        );
+        report.violate(Property::TrueAnswers, &[attempt.asked.seq, told.seq], sentence);
     }
 }
 
