@@ -12,7 +12,7 @@ use sneck_testkit::StartError;
 
 use crate::fault::{Befalls, Kind};
 use crate::nemesis;
-use crate::orders::{Care, Defect, Work};
+use crate::orders::{Care, Defect, Work, name};
 use crate::plan::{Amount, Plan, Wish};
 use crate::servers::{Servers, StoreKind, TICK};
 use crate::stage::{Cast, Stage};
@@ -187,6 +187,8 @@ impl Campaign {
             lanes: self.lanes,
             session: self.session,
             work: self.work,
+            // Jepsen's clients have none.
+            guarded: self.work == Work::Mixed,
             defect: self.defect,
         }
     }
@@ -204,6 +206,7 @@ impl Campaign {
             grant_ns: ns(self.session * 2 + slack),
             cancel_ns: ns(self.session * 2 + slack),
         };
+        header.shared = [name::SHARED, name::SHARED_RW].map(str::to_owned).into();
         header.unfenced = matches!(self.work, Work::Set { care, .. } if care != Care::Fence);
         if self.floors {
             self.demand(&mut header, plan);

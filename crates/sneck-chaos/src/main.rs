@@ -87,6 +87,9 @@ enum Broken {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words == [worker::GUARDIAN] {
+        return ExitCode::from(sneck::guardian::serve().map_or(TROUBLE, |()| CLEAN));
+    }
     let runtime = tokio::runtime::Runtime::new();
     let Ok(runtime) = runtime else { return ExitCode::from(TROUBLE) };
     let done = runtime.block_on(async {

@@ -20,6 +20,10 @@ pub mod name {
     pub const SEMAPHORE: &str = "permits";
     /// An election.
     pub const ELECTION: &str = "lead";
+    /// A mutex in whose line some workers share a place among their tasks.
+    pub const SHARED: &str = "shared";
+    /// A lock of readers and writers of that kind.
+    pub const SHARED_RW: &str = "shared-rw";
     /// What guards the set of the recipe.
     pub const SET: &str = "set";
 }
@@ -42,9 +46,35 @@ pub struct Orders {
     pub session_ms: u64,
     /// What it does with locks.
     pub work: Work,
+    /// How its tasks share places in the lines where that may be.
+    #[serde(default)]
+    pub sharing: Share,
+    /// Whether a process looks on that ends its session when it has died.
+    #[serde(default)]
+    pub guarded: bool,
     /// What is wrong with it, if anything: to see that it is found.
     #[serde(default)]
     pub defect: Option<Defect>,
+}
+
+/// How the tasks of a worker share places in lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// Each has its own.
+    #[default]
+    No,
+    /// They hand one place on among themselves.
+    Coalescing,
+    /// They also keep it while nobody else wants it.
+    Sticky,
+}
+
+impl Share {
+    /// How the worker of this number shares: every way comes in turn.
+    pub fn of(client: u32) -> Share {
+        [Share::No, Share::Sticky, Share::Coalescing][client as usize % 3]
+    }
 }
 
 /// What a worker does with locks.

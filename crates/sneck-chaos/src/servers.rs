@@ -20,7 +20,7 @@ pub const TICK: Duration = Duration::from_millis(500);
 /// Ticks a follower may lag behind before it or its leader gives up.
 const SYNC_LIMIT: u32 = 4;
 /// Far more than an election or a start takes, so that only a real failure reaches it.
-const SETTLED_MAX: Duration = Duration::from_secs(120);
+const SETTLED_MAX: Duration = Duration::from_secs(600);
 /// What a server that is stopped or starting is given to answer.
 const ANSWER_MAX: Duration = Duration::from_millis(700);
 const POLL: Duration = Duration::from_millis(50);

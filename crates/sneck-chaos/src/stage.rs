@@ -13,7 +13,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::client::Client;
 use crate::observer::{Observer, ROOT};
-use crate::orders::{Defect, Orders, Work};
+use crate::orders::{Defect, Orders, Share, Work};
 use crate::sentry::Sentry;
 use crate::servers::Servers;
 
@@ -37,6 +37,8 @@ pub struct Cast {
     pub session: Duration,
     /// What they do.
     pub work: Work,
+    /// Whether half of them have a guardian.
+    pub guarded: bool,
     /// What is wrong with them.
     pub defect: Option<Defect>,
 }
@@ -156,6 +158,9 @@ impl Cast {
             lanes: self.lanes,
             session_ms,
             work: self.work,
+            sharing: Share::of(client),
+            // Half of each way of sharing.
+            guarded: self.guarded && (client / 3).is_multiple_of(2),
             defect: self.defect,
         };
         Client::start(&self.program, &orders)

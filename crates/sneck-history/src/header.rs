@@ -1,6 +1,6 @@
 //! The first line of a history: what was run, what it claims, and what is demanded of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,11 @@ pub struct Header {
     /// How much has to have happened, lest the history prove nothing.
     #[serde(default)]
     pub floors: Floors,
+    /// The locks in whose lines attempts of one client may share a place, and hand it on or keep it. Their
+    /// order is counted and not judged, and neither are refusals of those who do not wait: nobody need hold
+    /// what is kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub shared: BTreeSet<String>,
     /// Whether writes without a token are an experiment, and not a hole in the test.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfenced: bool,
@@ -43,6 +48,7 @@ impl Header {
             claims: store.claims_max(),
             bounds: Bounds::default(),
             floors: Floors::default(),
+            shared: BTreeSet::new(),
             unfenced: false,
         }
     }

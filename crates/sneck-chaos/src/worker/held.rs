@@ -16,10 +16,10 @@ pub(super) enum What {
     Mutex(&'static str),
     /// All mutexes of [`name::SEVERAL`] at once.
     Several,
-    /// The lock of readers and writers, as a reader.
-    Read,
+    /// A lock of readers and writers, as a reader.
+    Read(&'static str),
     /// The same as a writer.
-    Write,
+    Write(&'static str),
     /// So many permits.
     Permits(u32),
     /// To lead.
@@ -51,12 +51,15 @@ pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Option<Held>, Error>
 impl What {
     pub(super) fn draw(random: &mut Rng) -> What {
         match random.u32(0..100) {
-            0..40 => What::Mutex(name::MUTEXES[random.usize(0..name::MUTEXES.len())]),
+            0..30 => What::Mutex(name::MUTEXES[random.usize(0..name::MUTEXES.len())]),
+            30..40 => What::Mutex(name::SHARED),
             40..50 => What::Mutex(name::SEVERAL[random.usize(0..name::SEVERAL.len())]),
             50..60 => What::Several,
-            60..70 => What::Read,
-            70..78 => What::Write,
-            78..90 => What::Permits(random.u32(1..PERMITS)),
+            60..67 => What::Read(name::RW_LOCK),
+            67..72 => What::Write(name::RW_LOCK),
+            72..76 => What::Read(name::SHARED_RW),
+            76..79 => What::Write(name::SHARED_RW),
+            79..90 => What::Permits(random.u32(1..PERMITS)),
             _ => What::Lead,
         }
     }
@@ -65,11 +68,13 @@ impl What {
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             What::Mutex(name) => {
-                let all = name::MUTEXES.iter().chain(&name::SEVERAL).chain([&name::SET]);
+                let alone = [&name::SHARED, &name::SET];
+                let all = name::MUTEXES.iter().chain(&name::SEVERAL).chain(alone);
                 all.into_iter().find(|known| **known == name).map_or(&[], std::slice::from_ref)
             }
             What::Several => &name::SEVERAL,
-            What::Read | What::Write => &[name::RW_LOCK],
+            What::Read(name) | What::Write(name) if name == name::SHARED_RW => &[name::SHARED_RW],
+            What::Read(_) | What::Write(_) => &[name::RW_LOCK],
             What::Permits(_) => &[name::SEMAPHORE],
             What::Lead => &[name::ELECTION],
         }
@@ -77,7 +82,7 @@ impl What {
 
     pub(super) fn mode(self) -> Mode {
         match self {
-            What::Read => Mode::Shared,
+            What::Read(_) => Mode::Shared,
             What::Permits(take) => Mode::Permits { take, of: PERMITS },
             _ => Mode::Exclusive,
         }
@@ -117,13 +122,13 @@ impl What {
                     let all = locks.all(name::SEVERAL).with_note(note).on_progress(progress);
                     asked!(all, lock, lock_timeout, try_lock,)
                 }
-                What::Read => {
-                    let lock = locks.rw_lock(name::RW_LOCK).with_note(note).on_progress(progress);
+                What::Read(name) => {
+                    let lock = locks.rw_lock(name).with_note(note).on_progress(progress);
                     let guard = asked!(lock, read, read_timeout, try_read,);
                     guard.map(|guard| guard.map(sneck::ReadGuard::into_guard))
                 }
-                What::Write => {
-                    let lock = locks.rw_lock(name::RW_LOCK).with_note(note).on_progress(progress);
+                What::Write(name) => {
+                    let lock = locks.rw_lock(name).with_note(note).on_progress(progress);
                     let guard = asked!(lock, write, write_timeout, try_write,);
                     guard.map(|guard| guard.map(sneck::WriteGuard::into_guard))
                 }

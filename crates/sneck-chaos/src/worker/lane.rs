@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use sneck::{ErrorKind, Guard, Limits, Outcome};
+use sneck::{ErrorKind, Guard, Limits, Locks, Outcome};
 use sneck_history::{Event, Mode, monotonic_ns};
 use tokio::sync::watch;
 
@@ -15,11 +15,18 @@ use crate::orders::{Care, Defect, Orders, PERMITS, Work, name};
 
 /// After a call that failed, so that an outage is no busy loop.
 const FAILED_PAUSE: Duration = Duration::from_millis(30);
+/// How many bits of a token say which hold of a shared place it is.
+const TURN_BITS: u32 = 12;
+/// How many holds of one place there can be, so that their tokens differ in those bits.
+pub(super) const TURNS_MAX: u32 = 1 << TURN_BITS;
 
 pub(super) struct Lane {
     random: Rng,
     ledger: Ledger,
     connection: Connection,
+    /// The locks of lines in which a place may be shared. Whoever shares has them in common with the other
+    /// lanes, and what is kept is given back when the last lane has ended.
+    shared: Locks,
     work: Work,
     defect: Option<Defect>,
     session: Duration,
@@ -49,11 +56,13 @@ impl Lane {
         orders: &Orders,
         ledger: Ledger,
         connection: Connection,
+        shared: Locks,
     ) -> Lane {
         Lane {
             random: Rng::with_seed(orders.seed ^ (u64::from(number) << 32)),
             ledger,
             connection,
+            shared,
             work: orders.work,
             defect: orders.defect,
             session: Duration::from_millis(orders.session_ms),
@@ -121,7 +130,7 @@ impl Lane {
             }
         };
         let began = Instant::now();
-        let asking = what.ask(self.connection.locks.clone(), manner, format!("a{first}"), queued);
+        let asking = what.ask(self.locks_of(what), manner, format!("a{first}"), queued);
         let answer = match manner {
             Manner::GiveUpAfter(patience) => tokio::time::timeout(patience, asking).await,
             _ => Ok(asking.await),
@@ -138,6 +147,15 @@ impl Lane {
                 self.tell_end(&attempts, session, error.outcome() == Outcome::Known).await;
                 tokio::time::sleep(FAILED_PAUSE).await;
             }
+        }
+    }
+
+    fn locks_of(&self, what: What) -> Locks {
+        match what {
+            What::Mutex(name::SHARED)
+            | What::Read(name::SHARED_RW)
+            | What::Write(name::SHARED_RW) => self.shared.clone(),
+            _ => self.connection.locks.clone(),
         }
     }
 
@@ -180,7 +198,7 @@ impl Lane {
             }
             _ => self.linger(held.guard(), attempts, usage).await,
         };
-        if what == What::Write && usage.downgrades && !is_lost {
+        if matches!(what, What::Write(_)) && usage.downgrades && !is_lost {
             self.downgrade(held, attempts, usage).await;
         } else {
             self.release(held, attempts, usage).await;
@@ -314,5 +332,11 @@ impl Lane {
 /// The fencing token of one of the locks that a guard holds.
 fn token(guard: &Guard, lock: &str) -> u64 {
     let of_lock = guard.tokens().find(|(name, _)| name.as_str() == lock);
-    of_lock.map_or(guard.token(), |(_, token)| token).get()
+    let token = of_lock.map_or(guard.token(), |(_, token)| token);
+    if [name::SHARED, name::SHARED_RW].contains(&lock) {
+        // The library's own 64 bits, but for the first twelve of sneck's server's numbers, which say when it
+        // was made and are the same for all of a campaign.
+        return token.get() << TURN_BITS | u64::from(token.turn());
+    }
+    token.get()
 }

@@ -18,21 +18,25 @@ mod lane;
 mod ledger;
 
 use std::io::Write;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+use sneck::guardian::Guardian;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
-use sneck::{Error, Limits, Locks};
+use sneck::{Error, Limits, Locks, Sharing};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::orders::Orders;
+use crate::orders::{Orders, Share};
 use clock::WarpedClock;
-use lane::Lane;
+use lane::{Lane, TURNS_MAX};
 use ledger::Ledger;
 
+/// The one argument that makes the program the guardian of a worker.
+pub const GUARDIAN: &str = "guardian";
 /// Between two tries to connect while no server answers.
 const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// A wake-up that got lost would be hidden by a waiter that soon asks by itself: longer than the bound
@@ -61,18 +65,44 @@ pub async fn run(orders: Orders) -> std::io::Result<()> {
         // Nothing is asked of a worker before it is ready, but to go.
         _ = commands.next_line() => return Ok(()),
     };
+    let guardian = orders.guarded.then(|| guard(&connection.zookeeper, &orders)).transpose()?;
+    let shared = shared(&connection, orders.sharing);
     let ledger = Ledger::open(&orders)?;
     say("ready")?;
     let (drain, draining) = watch::channel(false);
     let mut lanes = JoinSet::new();
     for number in 0..orders.lanes {
-        let lane = Lane::new(number, &orders, ledger.another()?, connection.clone());
+        let (connection, shared) = (connection.clone(), shared.clone());
+        let lane = Lane::new(number, &orders, ledger.another()?, connection, shared);
         lanes.spawn(lane.run(draining.clone()));
     }
-    let prober = Lane::new(orders.lanes, &orders, ledger, connection.clone());
+    drop(shared);
+    let plain = connection.locks.clone();
+    let prober = Lane::new(orders.lanes, &orders, ledger, connection.clone(), plain);
     obey(&mut commands, &connection, lanes, &drain, prober).await?;
     connection.locks.close().await;
+    drop(guardian);
     say("bye")
+}
+
+/// Starts a process that ends our sessions when we have died.
+fn guard(zookeeper: &ZooKeeper, orders: &Orders) -> std::io::Result<Guardian> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(GUARDIAN);
+    Guardian::start(zookeeper, &orders.url, command).map_err(std::io::Error::other)
+}
+
+/// Locks whose places are shared in this way, with nobody but their clones.
+fn shared(connection: &Connection, share: Share) -> Locks {
+    // Nobody who shares nothing keeps their line.
+    let locks = make_locks(&connection.zookeeper, &connection.clock);
+    let mut sharing = match share {
+        Share::No => return locks,
+        Share::Coalescing => Sharing::coalescing(),
+        Share::Sticky => Sharing::sticky(),
+    };
+    sharing.turns = TURNS_MAX;
+    locks.with_sharing(sharing)
 }
 
 async fn connect(orders: &Orders, clock: &Arc<WarpedClock>) -> Connection {
@@ -89,11 +119,15 @@ async fn try_connect(orders: &Orders, clock: &Arc<WarpedClock>) -> Result<Connec
     let mut url = ZooKeeperUrl::parse(&orders.url)?;
     url.session.clock = clock.clone();
     let zookeeper = ZooKeeper::connect(url.session, url.lock).await?;
+    let locks = make_locks(&zookeeper, clock);
+    Ok(Connection { locks, zookeeper, clock: clock.clone() })
+}
+
+fn make_locks(zookeeper: &ZooKeeper, clock: &Arc<WarpedClock>) -> Locks {
     let mut limits = Limits::default();
     limits.recheck = RECHECK;
     let locks = Locks::on(Arc::new(zookeeper.clone()));
-    let locks = locks.with_clock(clock.clone()).with_limits(limits);
-    Ok(Connection { locks, zookeeper, clock: clock.clone() })
+    locks.with_clock(clock.clone()).with_limits(limits)
 }
 
 async fn obey(

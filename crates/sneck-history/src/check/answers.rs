@@ -67,7 +67,9 @@ impl Checker for Answers {
         }
         let mut unexplained = Vec::new();
         for (lock, attempts) in &locks {
-            unexplained.extend(refusals(attempts));
+            if !story.header.shared.contains(story.name(*lock)) {
+                unexplained.extend(refusals(attempts));
+            }
             if let Some(answers) = self.answers.get(lock)
                 && attempts.iter().all(|attempt| attempt.mode == Mode::Exclusive)
             {
