@@ -55,7 +55,9 @@ pub(crate) struct Hold {
 }
 
 impl Guard {
-    /// The fencing token: larger than that of every earlier grant of this lock.
+    /// The fencing token: larger than that of every earlier grant of this lock. A reader that joins a place
+    /// which its process [shares](crate::Sharing) is an exception: its token is larger than those of all
+    /// writers before it, but another process may have been granted a larger one to read.
     pub fn token(&self) -> Token {
         self.token
     }

@@ -31,6 +31,10 @@ use std::num::NonZeroU64;
 ///   another place. It cannot tell holds apart that one process had from one place.
 ///
 /// Which of the three it is must not change from one write to the next.
+///
+/// Readers that join a shared place have the number of that place, and other processes may read under larger
+/// ones meanwhile. A resource that checks the tokens of readers, too, refuses a read whose token is smaller
+/// than that of a *write* it has seen, and a write whose token is smaller than any it has seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token {
     number: NonZeroU64,

@@ -29,7 +29,7 @@ pub struct Header {
     pub floors: Floors,
     /// The locks in whose lines attempts of one client may share a place, and hand it on or keep it. Their
     /// order is counted and not judged, and neither are refusals of those who do not wait: nobody need hold
-    /// what is kept.
+    /// what is kept. Tokens of readers need not rise among themselves, as one may join an older place.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub shared: BTreeSet<String>,
     /// Whether writes without a token are an experiment, and not a hole in the test.

@@ -184,7 +184,7 @@ impl Locks {
     ///   [asks](Locks::request_revocation) for the lock, or the last clone of these `Locks` is gone. A store that
     ///   does not tell [who waits](Promises::order) keeps none.
     /// * **Tokens.** Holds of one place have one number and count their [turns](crate::Token::turn); what a
-    ///   resource has to compare then, `Token` says.
+    ///   resource has to compare then, `Token` says. Those of readers need not rise from one process to another.
     /// * **Loss.** A place that is lost is lost for who holds it and for all who wait for it.
     /// * **What others see** ([`line`](Locks::line), `sneck who`) is one place, with the caller and note of
     ///   who asked for it first.

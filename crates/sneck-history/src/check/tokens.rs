@@ -4,13 +4,16 @@
 //! calls that overlap may return in either order. Here a token has to be larger than those of all
 //! grants that had *returned before it was asked for*, and no two may be equal. One pass that keeps
 //! the largest token of each lock, O(n).
+//!
+//! Where clients share places, a reader may join a place that is older than that of another reader, whom it
+//! cannot know of without asking the store. Its token has to be larger than those of the writers before it.
 
 use std::collections::HashMap;
 
 use super::Checker;
 use crate::report::{Property, Report};
 use crate::story::Story;
-use crate::{Entry, Event};
+use crate::{Entry, Event, Mode};
 
 /// A token, and the entry of its grant.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +25,8 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     largest: HashMap<usize, Known>,
+    /// The same among the grants of writers.
+    largest_alone: HashMap<usize, Known>,
     /// The largest token of the lock when an attempt began.
     floors: HashMap<u64, Known>,
     seen: HashMap<(usize, u64), u64>,
@@ -35,7 +40,10 @@ impl Checker for Tokens {
         let lock = attempt.lock;
         match &entry.event {
             Event::Acquire { .. } if attempt.asked.seq == entry.seq => {
-                let floor = self.largest.get(&lock).copied().unwrap_or_default();
+                let joins =
+                    attempt.mode == Mode::Shared && story.header.shared.contains(story.name(lock));
+                let largest = if joins { &self.largest_alone } else { &self.largest };
+                let floor = largest.get(&lock).copied().unwrap_or_default();
                 self.floors.insert(attempt.id, floor);
             }
             Event::Granted { token, .. }
@@ -43,9 +51,9 @@ impl Checker for Tokens {
             {
                 let known = Known { token: *token, seq: entry.seq };
                 self.judge(attempt.id, lock, known, story, report);
-                let largest = self.largest.entry(lock).or_default();
-                if largest.token < known.token {
-                    *largest = known;
+                raise(self.largest.entry(lock).or_default(), known);
+                if attempt.mode != Mode::Shared {
+                    raise(self.largest_alone.entry(lock).or_default(), known);
                 }
             }
             Event::Refused { .. } | Event::Unsure { .. } | Event::Cancel { .. } => {
@@ -72,5 +80,11 @@ impl Tokens {
             );
             report.violate(Property::RisingTokens, &[floor.seq, seq], sentence);
         }
+    }
+}
+
+fn raise(largest: &mut Known, known: Known) {
+    if largest.token < known.token {
+        *largest = known;
     }
 }
