@@ -18,7 +18,11 @@ pub struct Client {
     child: Child,
     stdin: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
+    is_ready: bool,
 }
+
+/// How long a worker is given to become ready: servers may just be starting.
+const READY_MAX: Duration = Duration::from_secs(120);
 
 impl Client {
     /// Starts `program worker ORDERS`. It becomes ready by itself, once there are servers.
@@ -36,7 +40,7 @@ impl Client {
         let gone = || io::Error::other("a pipe of a new process is missing");
         let stdin = child.stdin.take().ok_or_else(gone)?;
         let lines = BufReader::new(child.stdout.take().ok_or_else(gone)?).lines();
-        Ok(Client { number: orders.client, child, stdin, lines })
+        Ok(Client { number: orders.client, child, stdin, lines, is_ready: false })
     }
 
     /// Its number in the history.
@@ -44,11 +48,23 @@ impl Client {
         self.number
     }
 
-    /// Gives a command.
+    /// Returns when it has a connection and works.
     ///
     /// # Errors
-    /// When it is gone.
+    /// When that does not come true in minutes, or it is gone.
+    pub async fn ready(&mut self) -> io::Result<()> {
+        if !self.is_ready {
+            self.hear("ready", READY_MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives a command, once it is ready: before that, any would end it.
+    ///
+    /// # Errors
+    /// When it is gone, or does not become ready.
     pub async fn say(&mut self, command: &str) -> io::Result<()> {
+        self.ready().await?;
         self.stdin.write_all(format!("{command}\n").as_bytes()).await
     }
 
@@ -60,6 +76,7 @@ impl Client {
         let number = self.number;
         let heard = async {
             while let Some(line) = self.lines.next_line().await? {
+                self.is_ready |= line == "ready";
                 if let Some(rest) = line.strip_prefix(word) {
                     return Ok(rest.trim().to_owned());
                 }

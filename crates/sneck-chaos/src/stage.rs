@@ -17,9 +17,6 @@ use crate::orders::{Defect, Orders, Share, Work};
 use crate::sentry::Sentry;
 use crate::servers::Servers;
 
-/// How long a client is given to become ready: servers may just be starting.
-const READY_MAX: Duration = Duration::from_secs(120);
-
 /// What every client of a campaign is told alike.
 #[derive(Debug, Clone)]
 pub struct Cast {
@@ -89,7 +86,7 @@ impl Stage {
             seats.push(Seat { proxies, client: AsyncMutex::new(client) });
         }
         for seat in &seats {
-            seat.client.lock().await.hear("ready", READY_MAX).await.map_err(told)?;
+            seat.client.lock().await.ready().await.map_err(told)?;
         }
         let observer = Observer::start(addrs, &cast.arbiter).map_err(told)?;
         let sentry = Sentry::start(servers.clone(), &cast.arbiter).map_err(told)?;
