@@ -13,6 +13,7 @@ mod janitor;
 mod jars;
 mod port;
 mod python;
+mod soon;
 
 pub mod cassandra;
 pub mod contract;
@@ -30,3 +31,4 @@ pub mod zookeeper;
 
 pub use dropped::dropped_after;
 pub use skip::{StartError, Unavailable};
+pub use soon::{SOON, until_renewed, within};

@@ -1,13 +1,13 @@
 //! What users get wrong: each is an error of the right kind, leaves nothing behind, and shows no secret.
 
 use crate::link::{Link, Trick};
-use crate::support::{Store, cql, operator, within};
+use crate::support::{Store, cql, operator};
 use futures_util::future::join_all;
 use scylla::statement::Consistency;
 use sneck_cassandra::{Cassandra, CassandraUrl};
 use sneck_core::{Backend, ClaimId, Error, ErrorKind};
 use sneck_testkit::cassandra::{RELEASE, SUPERUSER};
-use sneck_testkit::{cassandra, or_skip};
+use sneck_testkit::{cassandra, or_skip, within};
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -1,12 +1,12 @@
 //! The contract suite.
 
-use crate::support::{Store, cql, operator, within};
+use crate::support::{Store, cql, operator};
 use async_trait::async_trait;
 use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use sneck_core::{Backend, Clock, Name, SystemClock};
 use sneck_testkit::contract::{self, Subject};
-use sneck_testkit::{cassandra, or_skip};
+use sneck_testkit::{cassandra, or_skip, within};
 use std::sync::Arc;
 
 /// The servers are one, so that the difference of their clocks is none.

@@ -1,13 +1,13 @@
 //! Three nodes, some of them stopped, killed or silent.
 
 use crate::register::Register;
-use crate::support::{Client, NOBODY, Store, cql, leave, operator, waits, within};
+use crate::support::{Client, NOBODY, Store, cql, leave, operator, waits};
 use scylla::statement::Consistency;
 use sneck_core::{
     Backend, Backoff, Clock, ErrorKind, Guard, Loss, Mode, Outcome, Patience, SystemClock,
 };
 use sneck_testkit::cassandra::Cluster;
-use sneck_testkit::{cassandra, or_skip};
+use sneck_testkit::{cassandra, or_skip, within};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

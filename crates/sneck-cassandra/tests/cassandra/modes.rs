@@ -1,11 +1,9 @@
 //! Readers, writers and permits on one partition.
 
-use crate::support::{
-    Client, NOBODY, Store, ask, cql, held, leave, operator, permits, waits, within,
-};
+use crate::support::{Client, NOBODY, Store, ask, cql, held, leave, operator, permits, waits};
 use scylla::statement::Consistency;
 use sneck_core::{Backend, ErrorKind, Loss, Mode, Name, Patience, Standing};
-use sneck_testkit::{cassandra, dropped_after, or_skip};
+use sneck_testkit::{cassandra, dropped_after, or_skip, within};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -2,12 +2,10 @@
 
 use crate::link::{Link, Traffic, Trick};
 use crate::register::Register;
-use crate::support::{
-    Client, NOBODY, Store, cql, held, leave, operator, until_renewed, waits, within,
-};
+use crate::support::{Client, NOBODY, Store, cql, held, leave, operator, waits};
 use scylla::statement::Consistency;
 use sneck_core::{Backend, ErrorKind, Guard, Loss, Mode, Name, Outcome, Patience, Standing};
-use sneck_testkit::{cassandra, dropped_after, or_skip};
+use sneck_testkit::{cassandra, dropped_after, or_skip, until_renewed, within};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;

@@ -12,13 +12,10 @@ use sneck_core::{
     Permits, Request, Standing, SystemClock,
 };
 use sneck_testkit::cassandra::{Cluster, SUPERUSER};
-use std::future::Future;
+use sneck_testkit::within;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Far more than anything takes that comes at all.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// What [`Client::holders`] says of a lock that is free.
 pub(crate) const NOBODY: [u64; 0] = [];
@@ -197,24 +194,4 @@ pub(crate) async fn leave(claim: &mut Box<dyn Claim>) {
         }
     };
     within("leaving", left).await;
-}
-
-/// Waits until a lock that is held was renewed once more.
-pub(crate) async fn until_renewed(guard: &Guard) {
-    let before = guard.deadline();
-    let renewed = async {
-        while guard.deadline() <= before {
-            assert!(guard.is_held(), "{guard:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    within("a renewal", renewed).await;
-}
-
-/// Awaits what must not take long.
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(SOON, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within {SOON:?}"),
-    }
 }

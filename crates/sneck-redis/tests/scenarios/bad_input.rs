@@ -1,12 +1,12 @@
 //! What can be wrong from the outside.
 
-use crate::stage::{Client, name, prefix, request, within};
+use crate::stage::{Client, name, prefix, request};
 use sneck_core::{
     Backend, Change, ClaimId, Error, ErrorKind, Mode, Patience, RecordKey, RecordKind,
 };
 use sneck_redis::{Redis, RedisOptions};
-use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, shared};
+use sneck_testkit::{or_skip, within};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

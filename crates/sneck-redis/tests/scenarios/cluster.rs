@@ -1,8 +1,8 @@
 //! Slots that move.
 
-use crate::stage::{Client, until_renewed, within};
-use sneck_testkit::or_skip;
+use crate::stage::Client;
 use sneck_testkit::redis::Builder;
+use sneck_testkit::{or_skip, until_renewed, within};
 use std::time::Duration;
 
 /// The bucket of the lock that the scenarios are about, as its keys show it.

@@ -1,10 +1,10 @@
 //! Servers that take over from others.
 
-use crate::stage::{Client, Register, clock, name, options, prefix, request, within};
+use crate::stage::{Client, Register, clock, name, options, prefix, request};
 use sneck_core::{ErrorKind, Locker, Mode, Patience};
 use sneck_redis::{RedisOptions, Redlock, Replicas};
-use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, Relay, Servers};
+use sneck_testkit::{or_skip, within};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
 //! Processes that stop or die, networks that lose, servers that forget.
 
-use crate::stage::{Client, Register, name, options, prefix, request, until_renewed, within};
+use crate::stage::{Client, Register, name, options, prefix, request};
 use sneck_core::{
     Backend, Caller, Clock, ErrorKind, Instant, Loss, Mode, Name, Request, Standing, SystemClock,
 };
-use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, Relay, shared};
+use sneck_testkit::{or_skip, until_renewed, within};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Many waiters.
 
-use crate::stage::{Client, prefix, request, within};
+use crate::stage::{Client, prefix, request};
 use sneck_core::{Backend, Claim, Mode, Standing};
-use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, Servers, shared};
+use sneck_testkit::{or_skip, within};
 use std::time::Duration;
 use tokio::task::JoinSet;
 

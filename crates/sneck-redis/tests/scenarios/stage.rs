@@ -5,13 +5,10 @@ use sneck_core::{
     Token,
 };
 use sneck_redis::{Redis, RedisOptions};
-use std::future::Future;
+use sneck_testkit::within;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
-
-/// Far more than anything takes, so that only a real failure reaches it.
-const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn name() -> Name {
     Name::new("jobs/nightly").unwrap()
@@ -87,26 +84,6 @@ impl Register {
             *last = Some(token);
         }
         newer
-    }
-}
-
-/// Waits until a lock that is held was renewed once more.
-pub(crate) async fn until_renewed(guard: &Guard) {
-    let before = guard.deadline();
-    let renewed = async {
-        while guard.deadline() <= before {
-            assert!(guard.is_held(), "{guard:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    within("a renewal", renewed).await;
-}
-
-/// Awaits what must not take long.
-pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(SOON, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("{what}: not within {SOON:?}"),
     }
 }
 

@@ -1,10 +1,10 @@
 //! TLS to real servers: what is trusted, what is not, and no way back to plain text.
 
-use crate::stage::{Client, prefix, within};
+use crate::stage::{Client, prefix};
 use sneck_core::{Error, ErrorKind};
 use sneck_redis::{Redis, RedisOptions, Redlock};
-use sneck_testkit::or_skip;
 use sneck_testkit::redis::{Builder, Clients, Servers};
+use sneck_testkit::{or_skip, within};
 use std::path::{Path, PathBuf};
 
 /// A URL of a server at `addr`, with a password that no error may show.
