@@ -9,7 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use tokio::io::{AsyncWriteExt, copy};
+use tokio::io::copy;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
@@ -48,14 +48,28 @@ impl Mutation {
     }
 }
 
-/// How the requests of a store's clients are read, changed and passed on, until the line ends.
+/// How what a store's clients say is read, changed and passed on, until the line ends.
 pub(crate) trait Rewrite: Send + Sync + 'static {
+    /// What is known of one client's line.
+    type Line: Default + Send + Sync + 'static;
+
     /// Passes on everything from one client.
     fn requests(
         &self,
+        line: &Self::Line,
         from: OwnedReadHalf,
         to: OwnedWriteHalf,
     ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Passes on everything from the server.
+    fn answers(
+        &self,
+        _: &Self::Line,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> impl Future<Output = io::Result<()>> + Send {
+        async move { copy(&mut from, &mut to).await.map(drop) }
+    }
 }
 
 /// A server that understands its clients a little wrong.
@@ -94,13 +108,14 @@ async fn accept(listener: TcpListener, target: SocketAddr, rewrite: Arc<impl Rew
         tokio::spawn(async move {
             // A server that is down is one that ends the connection.
             let Ok(server) = TcpStream::connect(target).await else { return };
-            let (from_client, mut to_client) = client.into_split();
-            let (mut from_server, to_server) = server.into_split();
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            let line = Default::default();
+            // Dropping its half ends the client's line, too.
             tokio::select! {
-                _ = rewrite.requests(from_client, to_server) => {}
-                _ = copy(&mut from_server, &mut to_client) => {}
+                _ = rewrite.requests(&line, from_client, to_server) => {}
+                _ = rewrite.answers(&line, from_server, to_client) => {}
             }
-            let _ = to_client.shutdown().await;
         });
     }
 }

@@ -55,7 +55,14 @@ impl Scripts {
 }
 
 impl Rewrite for Scripts {
-    async fn requests(&self, from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+    type Line = ();
+
+    async fn requests(
+        &self,
+        (): &(),
+        from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+    ) -> io::Result<()> {
         let mut from = BufReader::new(from);
         loop {
             let command = self.rewrite(read(&mut from).await?).await;
