@@ -209,7 +209,7 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
         "crates/sneck-cassandra/cql/release.cql",
         "who lost a lock may release the next one's",
         ["IF fencing_token = ?", "IF fencing_token >= ?"],
-        "scenarios::a13_a_lock_deleted_by_hand_is_lost_at_the_next_renewal_and_tokens_go_on",
+        "scenarios::a1_a_late_release_touches_nothing",
     ),
     own(
         "crates/sneck-cassandra/cql/renew.cql",

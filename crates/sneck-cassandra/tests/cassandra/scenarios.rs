@@ -90,6 +90,25 @@ async fn a1_the_late_write_of_a_stopped_holder_is_refused() {
     assert!(next.is_held(), "nothing of the old holder touched it");
 }
 
+/// A1: who has lost a lock without knowing it gives it back, and touches nothing of the next holder's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a1_a_late_release_touches_nothing() {
+    let node = or_skip!(cassandra::shared().await);
+    let store = Store::on_node(node).await;
+    let client = store.client(LONG).await;
+    let mut late = client.claim("late", Mode::Exclusive);
+    held(&mut late).await;
+    // So that the next one has the same seat, and nobody need wait for the end of a TTL.
+    let delete =
+        format!("DELETE FROM {}.sneck_locks WHERE ns = '' AND name = 'late'", store.keyspace);
+    cql(&operator(node.addr(0)).await, Consistency::Quorum, &delete).await;
+    let mut next = client.claim("late", Mode::Exclusive);
+    let token = held(&mut next).await.token;
+    leave(&mut late).await;
+    assert_eq!(client.holders("late").await, [token.get()]);
+    assert_eq!(held(&mut next).await.token, token, "and it can be renewed");
+}
+
 /// A3: the node judges every TTL by its own clock, and claims carry no time of their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a3_what_a_client_takes_for_the_time_is_nowhere_in_the_table() {
