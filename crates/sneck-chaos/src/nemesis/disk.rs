@@ -15,6 +15,8 @@ use crate::servers::Servers;
 const SYNC: Duration = Duration::from_millis(150);
 /// What `strace` is given to attach to all threads of a server.
 const ATTACH_MAX: Duration = Duration::from_secs(20);
+/// What it is given to let go of them.
+const DETACH_MAX: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Why calls cannot be tampered with here, if they cannot.
@@ -113,6 +115,10 @@ impl Tampering {
             // One that has ended with its server needs no telling.
             let _ = kill_process(pid, Signal::INT);
         }
-        let _ = self.0.wait().await;
+        // A server that dies under it can leave it waiting for a thread that never stops. The kernel takes
+        // its hands off whatever a dead tracer has traced.
+        if tokio::time::timeout(DETACH_MAX, self.0.wait()).await.is_err() {
+            let _ = self.0.kill().await;
+        }
     }
 }
