@@ -140,6 +140,8 @@ pub enum Count {
     UnclaimedOverlaps,
     /// Grants out of turn on a store that claims no order.
     UnclaimedBypasses,
+    /// Grants out of turn, before somebody whose place an operator had taken away.
+    ExplainedBypasses,
     /// Grants to a reader beside another reader.
     SharedOverlaps,
 }
@@ -160,6 +162,7 @@ impl fmt::Display for Count {
             Count::ExplainedOverlaps => "overlaps explained by a fault",
             Count::UnclaimedOverlaps => "overlaps where no exclusion is claimed",
             Count::UnclaimedBypasses => "grants out of turn where no order is claimed",
+            Count::ExplainedBypasses => "grants out of turn that a removal explains",
             Count::SharedOverlaps => "readers beside readers",
         })
     }

@@ -39,9 +39,16 @@ impl Checker for Bypass {
             return;
         }
         let before = self.locks.entry(attempt.lock).or_default();
-        if let Some(queued) = attempt.queued {
+        if let (Some(queued), Some((granted, _))) = (attempt.queued, attempt.granted) {
+            // Whoever comes after a place that is gone does not pass it, also where its owner is told that he
+            // holds the lock before he is told that he has lost his place.
+            let robbed = story.health.was_robbed(attempt.client, queued.ns, granted.ns);
             for (passing, property) in before.conflicting(attempt.mode) {
                 if let Some((asked, seq)) = passing.filter(|(asked, _)| *asked > queued) {
+                    if robbed {
+                        report.add(Count::ExplainedBypasses, 1);
+                        continue;
+                    }
                     let seqs = [queued.seq, asked.seq, seq, entry.seq];
                     found(attempt, property, &seqs, story, report);
                 }
