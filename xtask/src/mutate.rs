@@ -11,6 +11,7 @@ use std::process::Command;
 use clap::Args;
 use sneck_testkit::contract::ONLY;
 use sneck_testkit::mutation::{FROM, SPOILT, STORE, TO};
+use sneck_testkit::skip::NO_SERVER;
 
 use crate::talk::{answer, say};
 use crate::workspace::{cargo, root};
@@ -66,11 +67,11 @@ fn passes(breakage: &Breakage, broken: bool) -> Result<bool, String> {
         let why = String::from_utf8_lossy(&output.stderr);
         return Err(format!("no test ran that is called {}\n{why}", breakage.test));
     }
-    if [&output.stdout, &output.stderr]
-        .iter()
-        .any(|text| String::from_utf8_lossy(text).contains(SPOILT))
-    {
-        return Err(format!("{:?} instead: {SPOILT}", breakage.to));
+    let told = [told, String::from_utf8_lossy(&output.stderr)];
+    for nothing in [SPOILT, NO_SERVER] {
+        if told.iter().any(|text| text.contains(nothing)) {
+            return Err(format!("{:?} instead: {nothing}", breakage.to));
+        }
     }
     Ok(output.status.success())
 }

@@ -15,6 +15,8 @@ use crate::jars::target_folder;
 pub const REQUIRE: &str = "SNECK_REQUIRE";
 /// Names the file that skips are written to; `cargo xtask test` sets it.
 pub const SKIPS: &str = "SNECK_SKIPS";
+/// What a test says that could not begin: its failure shows nothing about what it is there to show.
+pub const NO_SERVER: &str = "a server of the test did not start";
 
 /// A backend that cannot be had on this machine, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +132,9 @@ macro_rules! or_skip {
                 $crate::skip::report(&unavailable, concat!(module_path!(), ":", line!()));
                 return;
             }
-            Err($crate::StartError::Failed(reason)) => panic!("{reason}"),
+            Err($crate::StartError::Failed(reason)) => {
+                panic!("{}: {reason}", $crate::skip::NO_SERVER)
+            }
         }
     };
 }
