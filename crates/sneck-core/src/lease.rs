@@ -76,10 +76,13 @@ impl Lease {
     pub fn extend(&self, now: Instant, until: Instant) -> bool {
         loop {
             let old = self.0.until.load(Ordering::Acquire);
-            if ended(old).is_some() {
-                return false;
+            let revives = mutant!("a-late-proof-revives");
+            match ended(old) {
+                Some(Loss::DeadlinePassed) if revives => {}
+                Some(_) => return false,
+                None => {}
             }
-            if old <= now.as_nanos() && !mutant!("a-late-proof-revives") {
+            if old <= now.as_nanos() && !revives {
                 if self.close(old, Loss::DeadlinePassed) {
                     return false;
                 }

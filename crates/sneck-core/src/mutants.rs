@@ -16,3 +16,14 @@ pub fn choose(name: Option<&'static str>) {
 pub fn is_chosen(name: &str) -> bool {
     CHOSEN.get() == Some(name)
 }
+
+/// Sees that a test, which passes otherwise, fails on this thread with this bug.
+///
+/// # Panics
+/// When the test passes all the same.
+pub fn assert_noticed(name: &'static str, test: fn()) {
+    choose(Some(name));
+    let passed = std::panic::catch_unwind(test).is_ok();
+    choose(None);
+    assert!(!passed, "the test passes although the code has the bug {name:?}");
+}

@@ -422,3 +422,10 @@ fn a_place_is_looked_after_although_the_runtime_of_another_is_gone() {
     });
     drop((guard, other));
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn deliberate_bugs_are_noticed() {
+    let tried_again = unlock_is_tried_again_until_the_deadline_and_in_the_background_after_it;
+    sneck_core::mutants::assert_noticed("a-release-is-tried-once", tried_again);
+}

@@ -158,6 +158,8 @@ async fn readers_hold_one_place_together_and_a_writer_gets_between() {
     let readers = [read().await.unwrap().unwrap(), read().await.unwrap().unwrap()];
     assert_eq!(line(&memory).await, 1);
     assert!(readers[1].token() > readers[0].token());
+    let inside = ask(&locker, Mode::Write, Sharing::coalescing(), Patience::Once).await.unwrap();
+    assert!(inside.is_none(), "a writer of the same process is none of them");
     let writer = wait(&on(&memory), Mode::Write, Sharing::coalescing()).await;
     tokio::time::sleep(secs(1)).await;
     let late = wait(&locker, Mode::Shared, Sharing::coalescing()).await;
@@ -493,4 +495,15 @@ async fn permits_and_who_holds_something_else_have_places_of_their_own() {
     };
     assert_eq!(tied.await, 2, "where everybody can see it");
     assert!(guard.is_held());
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn deliberate_bugs_are_noticed() {
+    use sneck_core::mutants::assert_noticed;
+    assert_noticed("handed-on-after-a-loss", nothing_is_handed_on_after_a_loss);
+    assert_noticed("a-lost-place-is-entered", nothing_is_handed_on_after_a_loss);
+    assert_noticed("turns-share-a-token", a_place_is_kept_while_nobody_else_wants_it);
+    let readers = readers_hold_one_place_together_and_a_writer_gets_between;
+    assert_noticed("readers-share-with-writers", readers);
 }

@@ -10,6 +10,7 @@ use crate::claim::{Mode, Request, Waiting};
 use crate::error::{Error, Outcome};
 use crate::guard::Guard;
 use crate::instrument::Watched;
+use crate::mutant;
 use crate::name::Name;
 
 impl Locker {
@@ -103,6 +104,7 @@ impl Locker {
         };
         match told {
             Ok(Some(turn)) => match turn.hold().loss() {
+                Some(_) if mutant!("handed-on-after-a-loss") => Ok(Some(held(turn, watched))),
                 None => Ok(Some(held(turn, watched))),
                 Some(loss) => {
                     let error = self.locate(place_lost(loss), name);

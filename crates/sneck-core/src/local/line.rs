@@ -13,6 +13,7 @@
 
 use super::sharing::Sharing;
 use crate::clock::Instant;
+use crate::mutant;
 use std::collections::VecDeque;
 
 /// Who waits in the line; later ones are larger.
@@ -135,7 +136,7 @@ impl LocalLine {
     pub(crate) fn enter(&mut self, now: Instant, sharing: &Sharing) -> Option<TurnId> {
         let place = self.place;
         let Phase::Held(held) = &mut self.phase else { return None };
-        let is_free = held.holders == 0 || self.together;
+        let is_free = held.holders == 0 || self.together || mutant!("a-held-place-is-entered");
         let may_enter = is_free && self.waiting.is_empty() && held.may_go_on(now, sharing);
         may_enter.then(|| held.begin(place))
     }
@@ -220,11 +221,11 @@ impl LocalLine {
     /// A hold has ended.
     pub(crate) fn end(&mut self, turn: TurnId, now: Instant, sharing: &Sharing) -> End {
         let Phase::Held(held) = &mut self.phase else { return End::Nothing };
-        if turn.place != self.place {
+        if turn.place != self.place && !mutant!("an-old-turn-ends-a-new-one") {
             return End::Nothing;
         }
         held.holders -= 1;
-        if held.holders > 0 {
+        if held.holders > 0 && !mutant!("the-first-reader-gives-back") {
             return End::Nothing;
         }
         let may_go_on = held.may_go_on(now, sharing);
@@ -232,12 +233,17 @@ impl LocalLine {
             // Readers wait beside a place only when it is not to be handed on.
             false if may_go_on && !self.together => {
                 let turn = held.begin(self.place);
-                match self.waiting.pop_front() {
+                let next = match mutant!("the-last-to-come-is-next") {
+                    true => self.waiting.pop_back(),
+                    false => self.waiting.pop_front(),
+                };
+                match next {
                     Some(ticket) => End::HandOn(ticket, turn),
                     None => End::Nothing,
                 }
             }
             true if may_go_on && sharing.keep && held.outside.is_none() => End::Nothing,
+            true if sharing.keep && mutant!("kept-while-another-waits") => End::Nothing,
             _ => self.give_back(),
         }
     }
@@ -265,7 +271,7 @@ impl LocalLine {
         }
         let first = Outside { since: now, hand_ons: 0, revoked };
         held.outside.get_or_insert(first).revoked |= revoked;
-        let idle = held.holders == 0;
+        let idle = held.holders == 0 && !mutant!("kept-while-another-waits");
         if idle {
             self.phase = Phase::Absent;
         }
@@ -300,8 +306,8 @@ impl Held {
     fn may_go_on(&self, now: Instant, sharing: &Sharing) -> bool {
         let in_bounds = |outside: &Outside| {
             !outside.revoked
-                && outside.hand_ons < sharing.hand_ons
-                && now.since(outside.since) < sharing.span
+                && (outside.hand_ons < sharing.hand_ons || mutant!("hand-ons-without-a-bound"))
+                && (now.since(outside.since) < sharing.span || mutant!("hand-ons-without-an-end"))
         };
         self.turns < sharing.turns && self.outside.as_ref().is_none_or(in_bounds)
     }

@@ -305,3 +305,82 @@ fn a_reader_that_comes_late_waits_for_the_next_place() {
     world.happens(Event::End(0, false));
     assert_eq!(world.asked, Some(2));
 }
+
+/// A line's next place is asked for and granted: the first hold of it.
+fn first_turn(line: &mut LocalLine, sharing: &Sharing) -> TurnId {
+    let Arrival::Waits { ask: Some(place), .. } = line.arrive(NOW, sharing) else {
+        panic!("there is a place already")
+    };
+    line.granted(place).unwrap()[0].1
+}
+
+const NOW: Instant = Instant::from_nanos(1);
+
+#[test]
+fn a_place_that_somebody_outside_wants_is_not_kept() {
+    let (mut line, sticky) = (LocalLine::new(false, 0), Sharing::sticky());
+    let turn = first_turn(&mut line, &sticky);
+    assert_eq!(line.end(turn, NOW, &sticky), End::Nothing, "kept");
+    assert!(line.outside(turn.place, NOW), "given back at once, as nobody holds it");
+    assert_eq!(line.held(), None);
+    let turn = first_turn(&mut line, &sticky);
+    assert!(!line.outside(turn.place, NOW), "at the end of the hold");
+    assert_eq!(line.end(turn, NOW, &sticky), End::GiveBack { ask: None });
+}
+
+#[test]
+fn those_inside_hold_one_after_the_other_in_their_order() {
+    let (mut line, sharing) = (LocalLine::new(false, 0), Sharing::coalescing());
+    let mut turn = first_turn(&mut line, &sharing);
+    let mut came = Vec::new();
+    for ahead in 1..=3 {
+        let Arrival::Waits { ticket, ahead: told, ask: None } = line.arrive(NOW, &sharing) else {
+            panic!("somebody else holds the place")
+        };
+        assert_eq!(told, ahead);
+        came.push(ticket);
+    }
+    for ticket in came {
+        let End::HandOn(next, on) = line.end(turn, NOW, &sharing) else { panic!("somebody waits") };
+        assert_eq!((next, on.turn), (ticket, turn.turn + 1));
+        turn = on;
+    }
+    assert_eq!(line.end(turn, NOW, &sharing), End::GiveBack { ask: None });
+}
+
+#[test]
+fn readers_give_the_place_back_when_the_last_of_them_has_done() {
+    let (mut line, sharing) = (LocalLine::new(true, 0), Sharing::coalescing());
+    let first = first_turn(&mut line, &sharing);
+    let second = line.enter(NOW, &sharing).unwrap();
+    assert_eq!(line.end(first, NOW, &sharing), End::Nothing);
+    assert_eq!(line.end(second, NOW, &sharing), End::GiveBack { ask: None });
+}
+
+#[test]
+fn a_turn_of_a_lost_place_ends_nothing_of_the_next() {
+    let (mut line, sharing) = (LocalLine::new(false, 0), Sharing::coalescing());
+    let old = first_turn(&mut line, &sharing);
+    assert!(line.over(old.place).is_empty());
+    let new = first_turn(&mut line, &sharing);
+    assert_eq!(line.end(old, NOW, &sharing), End::Nothing);
+    assert!(line.is_taken() && line.held() == Some(new.place));
+    assert_eq!(line.end(new, NOW, &sharing), End::GiveBack { ask: None });
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn deliberate_bugs_are_noticed() {
+    use crate::mutants::assert_noticed;
+    let bounded = a_place_is_handed_on_until_the_bound_and_then_given_back;
+    assert_noticed("hand-ons-without-a-bound", bounded);
+    let in_time = a_reader_that_comes_late_waits_for_the_next_place;
+    assert_noticed("hand-ons-without-an-end", in_time);
+    assert_noticed("kept-while-another-waits", a_place_that_somebody_outside_wants_is_not_kept);
+    let in_turn = those_inside_hold_one_after_the_other_in_their_order;
+    assert_noticed("a-held-place-is-entered", in_turn);
+    assert_noticed("the-last-to-come-is-next", in_turn);
+    let together = readers_give_the_place_back_when_the_last_of_them_has_done;
+    assert_noticed("the-first-reader-gives-back", together);
+    assert_noticed("an-old-turn-ends-a-new-one", a_turn_of_a_lost_place_ends_nothing_of_the_next);
+}

@@ -8,13 +8,16 @@ use super::line::{Arrival, End, LocalLine, Ticket, TurnId};
 use super::sharing::Sharing;
 use super::turn::Turn;
 use super::waiter::{News, Told, Waiter};
-use crate::claim::{ClaimId, Mode, Request};
+use crate::claim::{Mode, Request};
 use crate::clock::Instant;
 use crate::error::{Error, Outcome};
 use crate::guard::{Guard, Hold};
 use crate::lease::Loss;
+use crate::mutant;
 use crate::name::Name;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
 
@@ -25,17 +28,44 @@ pub(crate) struct LocalLines(Mutex<Lines>);
 
 #[derive(Default)]
 struct Lines {
-    entries: HashMap<Key, Entry>,
+    /// In an order, as what is left of them is given back in it.
+    entries: BTreeMap<Key, Entry>,
     /// The largest number of a place or a ticket in a line that was forgotten. Those of its successor are
     /// larger: somebody may still come with one of the old ones, and must not be taken for another.
     last_number: u64,
 }
 
 /// Which line.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) name: Name,
     pub(crate) mode: Mode,
+}
+
+impl Key {
+    /// Any order will do, as long as it is one.
+    fn rank(&self) -> (&Name, u8, Option<(NonZeroU32, NonZeroU32)>) {
+        let (kind, permits) = match self.mode {
+            Mode::Exclusive => (0, None),
+            Mode::Shared if mutant!("readers-share-with-writers") => (2, None),
+            Mode::Shared => (1, None),
+            Mode::Write => (2, None),
+            Mode::Permits(permits) => (3, Some((permits.take(), permits.of()))),
+        };
+        (&self.name, kind, permits)
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// What becomes of somebody who comes.
@@ -320,7 +350,7 @@ impl Entry {
     fn enter(&mut self, sharing: &Sharing) -> Option<(TurnId, Arc<Hold>)> {
         let (hold, now) = (self.place.as_ref()?.hold(), self.now());
         // A place that is lost is not handed on, whoever is the first to see it.
-        if hold.loss_at(now).is_some() {
+        if hold.loss_at(now).is_some() && !mutant!("a-lost-place-is-entered") {
             return None;
         }
         let hold = hold.clone();
@@ -388,8 +418,8 @@ impl Entry {
         let Some(first) = self.waiting.get_mut(&ticket) else { return };
         let mut request = first.request.clone();
         if std::mem::replace(&mut first.used, true) {
-            // No identity serves for two places.
-            request.id = ClaimId::random();
+            // No identity serves for two places. Places are numbered, so that this one is new.
+            request.id = request.id.numbered(place as u32);
         }
         self.news.send_replace(News::Nothing);
         let (looking, wanted) = watch::channel(false);
@@ -409,6 +439,9 @@ impl Entry {
     }
 
     fn look_out(&mut self) {
+        if mutant!("nobody-looks-out") {
+            return;
+        }
         if let Some(agent) = self.agent.as_mut().filter(|agent| !agent.is_looking) {
             agent.looking.send_replace(true);
             agent.is_looking = true;
@@ -417,6 +450,9 @@ impl Entry {
 
     fn notice_loss(&mut self, effects: &mut Effects) {
         let (Some(held), Some(place)) = (self.line.held(), &self.place) else { return };
+        if mutant!("handed-on-after-a-loss") {
+            return;
+        }
         if let Some(loss) = place.hold().loss_at(self.now()) {
             let error = lost(place.hold(), loss);
             self.over(held, &error, effects);

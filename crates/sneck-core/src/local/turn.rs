@@ -6,6 +6,7 @@ use super::sharing::Sharing;
 use crate::error::{Error, ErrorKind};
 use crate::guard::{Guard, Hold};
 use crate::instrument::Watched;
+use crate::mutant;
 use crate::token::Token;
 use std::sync::Arc;
 
@@ -46,6 +47,9 @@ impl Turn {
 
     /// The token of this hold.
     pub(crate) fn token(&self) -> Token {
+        if mutant!("turns-share-a-token") {
+            return self.hold.token();
+        }
         self.hold.token().with_turn(self.id.turn)
     }
 
