@@ -18,6 +18,7 @@
 //! ```
 
 mod campaign;
+mod handing;
 mod host;
 mod mutants;
 mod nic;
@@ -34,8 +35,8 @@ mod words;
 mod world;
 
 pub use campaign::{Failure, Totals, campaign, run_safely};
-pub use mutants::{MUTANTS, Mutant};
-pub use plan::{Ask, Cancel, Client, Fault, PERMITS, Plan, Step, Trouble};
+pub use mutants::{MUTANTS, Mutant, Witness};
+pub use plan::{Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Share, Step, Trouble};
 pub use shrink::shrink;
 pub use verdict::Run;
 pub use world::run;

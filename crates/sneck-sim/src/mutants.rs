@@ -8,6 +8,22 @@ pub struct Mutant {
     pub name: &'static str,
     /// Where this has happened to somebody, or could.
     pub known_from: &'static str,
+    /// Who has to see it.
+    pub seen_by: Witness,
+}
+
+/// Who has to see a deliberate bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Witness {
+    /// Some seed of the simulator.
+    Simulator,
+    /// A test, as what makes it show is not simulated.
+    Test {
+        /// Below the crates' folder.
+        file: &'static str,
+        /// Its name. That it notices is seen by `deliberate_bugs_are_noticed` in the same file.
+        name: &'static str,
+    },
 }
 
 /// Lets what runs on this thread have a deliberate bug from now on, or none.
@@ -17,8 +33,18 @@ pub(crate) fn choose(mutant: Option<&'static str>) {
 }
 
 const fn mutant(name: &'static str, known_from: &'static str) -> Mutant {
-    Mutant { name, known_from }
+    Mutant { name, known_from, seen_by: Witness::Simulator }
 }
+
+impl Mutant {
+    const fn by_test(self, file: &'static str, name: &'static str) -> Mutant {
+        Mutant { seen_by: Witness::Test { file, name }, ..self }
+    }
+}
+
+/// The tests of the line inside a process, by itself and on a store.
+const LINES: &str = "sneck-core/src/local/line_tests.rs";
+const SHARING: &str = "sneck-core/tests/sharing.rs";
 
 /// All of them: of the claim and the wait loop, of the session, and of the server.
 pub const MUTANTS: &[Mutant] = &[
@@ -28,11 +54,17 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("a-lost-create-was-not-made", "Netflix/curator#3, zk-ruby#51"),
     mutant("an-open-create-is-not-left", "CURATOR-45"),
     mutant("a-create-is-open-once-answered", "CURATOR-45, by a future that is dropped"),
-    mutant("a-twin-is-left", "zk-ruby#54"),
+    mutant("a-twin-is-left", "zk-ruby#54").by_test(
+        "sneck-zookeeper/src/lock/seat_tests.rs",
+        "a_second_node_of_ours_is_removed_before_anything_is_judged",
+    ),
     mutant("a-token-is-the-number", "tokens made of sequence numbers, which begin anew"),
     mutant("a-lost-release-was-made", "our own: as a lost create, at the other end"),
     mutant("a-dropped-wait-stays-in-line", "our own: a future without a destructor"),
-    mutant("a-release-is-tried-once", "our own: a release during an outage"),
+    mutant("a-release-is-tried-once", "our own: a release during an outage").by_test(
+        "sneck-core/tests/guard.rs",
+        "unlock_is_tried_again_until_the_deadline_and_in_the_background_after_it",
+    ),
     mutant("a-release-is-confirmed-at-once", "our own: `unlock` that only starts it"),
     mutant("a-reader-passes-writers", "readers that starve writers"),
     mutant("a-writer-joins-readers", "a comparison with the wrong kind"),
@@ -51,4 +83,26 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("what-was-missed-is-not-told", "our own: watches set again without a look"),
     mutant("numbers-count-children", "kazoo#606: numbers that are not unique"),
     mutant("an-end-is-forgotten-by-a-restart", "ZOOKEEPER-4785: a transaction lost"),
+    mutant("handed-on-after-a-loss", "etcd#11456: a lease not looked at after waiting")
+        .by_test(SHARING, "nothing_is_handed_on_after_a_loss"),
+    mutant("a-lost-place-is-entered", "our own: the same, without waiting")
+        .by_test(SHARING, "nothing_is_handed_on_after_a_loss"),
+    mutant("turns-share-a-token", "our own: two holds of one place")
+        .by_test(SHARING, "a_place_is_kept_while_nobody_else_wants_it"),
+    mutant("nobody-looks-out", "our own: kept without a look at who waits"),
+    mutant("kept-while-another-waits", "our own: others starve"),
+    mutant("hand-ons-without-a-bound", "our own: others starve for longer")
+        .by_test(LINES, "a_place_is_handed_on_until_the_bound_and_then_given_back"),
+    mutant("hand-ons-without-an-end", "our own: as many, and each takes long")
+        .by_test(LINES, "a_reader_that_comes_late_waits_for_the_next_place"),
+    mutant("the-first-reader-gives-back", "permits and readers that are counted wrongly")
+        .by_test(LINES, "readers_give_the_place_back_when_the_last_of_them_has_done"),
+    mutant("a-held-place-is-entered", "our own: two holders inside")
+        .by_test(LINES, "those_inside_hold_one_after_the_other_in_their_order"),
+    mutant("the-last-to-come-is-next", "our own: a line inside a process that is none")
+        .by_test(LINES, "those_inside_hold_one_after_the_other_in_their_order"),
+    mutant("an-old-turn-ends-a-new-one", "unlock without owner check")
+        .by_test(LINES, "a_turn_of_a_lost_place_ends_nothing_of_the_next"),
+    mutant("readers-share-with-writers", "our own: one place for two modes")
+        .by_test(SHARING, "readers_hold_one_place_together_and_a_writer_gets_between"),
 ];

@@ -1,6 +1,10 @@
 //! A plan: who asks for which lock and when, and what goes wrong. All else of a run follows from it.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
+
+use crate::program::subject;
 
 /// A whole run. It is written down as it is, so that one that failed can be kept, and be made smaller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,8 +14,14 @@ pub struct Plan {
     pub seed: u64,
     /// The unit of the server's time, in milliseconds.
     pub tick_ms: u64,
-    /// The session timeout that clients ask for.
+    /// The session timeout that clients get.
     pub session_ms: u64,
+    /// The one that they ask for, where the server grants no longer one than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_ms: Option<u64>,
+    /// Whether whoever is told of a loss asks its guard again later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asks_again: bool,
     /// After how long a waiter looks again although nobody woke it.
     pub recheck_ms: u64,
     /// How long a packet takes, from and to. At least 1; the shortest is as far as processes run at a time.
@@ -38,6 +48,21 @@ pub struct Client {
     pub tasks: Vec<Vec<Step>>,
     /// Whether it closes its connection when it is done.
     pub closes: bool,
+    /// Whether its tasks share places in line, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Share>,
+}
+
+/// How the tasks of a client share places in line: see [`sneck::Sharing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Whether a place is kept while nobody wants it.
+    pub keep: bool,
+    /// How often it is handed on while somebody waits outside.
+    pub hand_ons: u32,
+    /// For how long.
+    pub span_ms: u64,
 }
 
 /// One lock that is asked for, held and given back.
@@ -78,6 +103,12 @@ pub enum Ask {
     WriteThenRead,
     /// So many permits of a semaphore of [`PERMITS`].
     Permits(u32),
+    /// The mutex and the one after it, together.
+    Both,
+    /// To lead.
+    Lead,
+    /// Not at all: who leads is asked.
+    WhoLeads,
 }
 
 /// How many permits each semaphore has.
@@ -99,12 +130,15 @@ pub enum Cancel {
 pub struct Fault {
     /// When it begins, in milliseconds since the beginning of the run.
     pub at_ms: u64,
-    /// How long it lasts, where it lasts.
+    /// How long it lasts, where it lasts; [`FOREVER`] for one that is never over.
     #[serde(default)]
     pub for_ms: u64,
     /// What it is.
     pub what: Trouble,
 }
+
+/// The length of a fault of a client that is never over. Everybody else has to come to an end without it.
+pub const FOREVER: u64 = 1 << 40;
 
 /// What goes wrong. Clients are named by their index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +180,10 @@ pub enum Trouble {
     KillServer {
         /// How much of what was written and not yet durable has survived, in thousandths of its bytes.
         kept: u64,
+        /// Whether it is killed as soon as something is written and not yet durable, in the first half of
+        /// the fault.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        amid: bool,
     },
     /// The server's process stands still.
     PauseServer,
@@ -225,6 +263,29 @@ impl Fault {
 }
 
 impl Plan {
+    /// Whether the first in a line may have to wait all the same, or the line does not tell whose turn it is.
+    pub(crate) fn has_blurred_lines(&self) -> bool {
+        self.shares() || self.has_pairs()
+    }
+
+    /// Whether anybody asks for two locks at once.
+    pub(crate) fn has_pairs(&self) -> bool {
+        let mut steps = self.clients.iter().flat_map(|client| client.tasks.iter().flatten());
+        steps.any(|step| step.ask == Ask::Both)
+    }
+
+    /// Whether anybody shares places. What of the store's line is whose, it does not tell then.
+    pub(crate) fn shares(&self) -> bool {
+        self.clients.iter().any(|client| client.sharing.is_some())
+    }
+
+    /// The locks whose places may be shared: where any are, all that exclude.
+    pub(crate) fn shared_locks(&self) -> BTreeSet<String> {
+        let steps = self.clients.iter().flat_map(|client| client.tasks.iter().flatten());
+        let locks = steps.map(|step| subject(step).0).filter(|lock| !lock.starts_with('p'));
+        if self.shares() { locks.collect() } else { BTreeSet::new() }
+    }
+
     /// Packets take at least so long: until then processes can run without looking at each other.
     pub(crate) fn window_ms(&self) -> u64 {
         self.latency_ms.0.max(1)
@@ -239,9 +300,16 @@ impl Plan {
             .collect();
     }
 
-    /// When the last fault is over.
+    /// When the last fault is over, of those that ever are.
     pub(crate) fn calm_ms(&self) -> u64 {
-        self.faults.iter().map(Fault::end_ms).max().unwrap_or_default()
+        let over = self.faults.iter().filter(|fault| fault.for_ms != FOREVER);
+        over.map(Fault::end_ms).max().unwrap_or_default()
+    }
+
+    /// Whether something is the matter with a client that is never over.
+    pub(crate) fn is_outcast(&self, client: usize) -> bool {
+        let mut forever = self.faults.iter().filter(|fault| fault.for_ms == FOREVER);
+        forever.any(|fault| fault.what.client() == Some(client))
     }
 
     /// How long packets sent now are on hold.
@@ -272,6 +340,17 @@ impl Plan {
     /// Whether a fault of a kind is on.
     pub(crate) fn any(&self, at_ms: u64, is: impl Fn(&Trouble) -> bool) -> bool {
         self.faults.iter().any(|fault| fault.covers(at_ms) && is(&fault.what))
+    }
+
+    /// Whether nothing had gone wrong for a client and the store for two sessions, nor did until then. What an
+    /// operator does to others is nothing of it.
+    pub(crate) fn is_calm(&self, client: usize, from_ms: u64, to_ms: u64) -> bool {
+        let from_ms = from_ms.saturating_sub(2 * self.session_ms + 3_000);
+        !self.faults.iter().any(|fault| {
+            let concerns = fault.what.client().is_none_or(|of| of == client);
+            let is_removal = matches!(fault.what, Trouble::Remove(_));
+            concerns && !is_removal && fault.at_ms <= to_ms && fault.end_ms() >= from_ms
+        })
     }
 
     /// How much longer the disk takes.

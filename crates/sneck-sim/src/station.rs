@@ -57,6 +57,11 @@ impl Station {
         self.machine.is_some()
     }
 
+    /// Whether something is written and not yet durable.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+
     /// Which process it is: what is meant for an earlier one comes to nothing.
     pub(crate) fn life(&self) -> u32 {
         self.life

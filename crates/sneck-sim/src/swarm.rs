@@ -5,26 +5,33 @@
 
 use fastrand::Rng;
 
-use crate::plan::{Ask, Cancel, Client, Fault, PERMITS, Plan, Step, Trouble};
+use crate::plan::{Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Share, Step, Trouble};
 
 /// How long clients go on asking and faults go on beginning, in milliseconds.
 const BUSY_MS: u64 = 20_000;
 
 impl Plan {
+    /// The first seed whose plans have more in them: shared places, elections, several locks at once, faults
+    /// that stay, servers killed amid a write. Those below stay what they were, and what was seen in them.
+    pub const WIDER_FROM: u64 = 10_000;
+
     /// The plan of a seed.
     pub fn of_seed(seed: u64) -> Plan {
+        let is_wide = seed >= Self::WIDER_FROM;
         let mut rng = Rng::with_seed(seed);
         let tick_ms = pick(&mut rng, &[500, 1_000, 2_000]);
         let session_ms = tick_ms * rng.u64(2..=5).max(if tick_ms == 500 { 4 } else { 2 });
         let latency_ms = pick(&mut rng, &[(5, 5), (10, 15), (10, 60), (20, 30), (20, 150)]);
         let sync_ms = pick(&mut rng, &[1, 5, 30]);
         let count = rng.usize(2..=5);
-        let menu = Menu::new(&mut rng);
+        let menu = if is_wide { Menu::wide(&mut rng) } else { Menu::new(&mut rng) };
         let clients = (0..count).map(|_| client(&mut rng, &menu)).collect();
         Plan {
             seed,
             tick_ms,
             session_ms,
+            asked_ms: (is_wide && rng.u8(..4) == 0).then(|| session_ms * rng.u64(2..=4)),
+            asks_again: is_wide,
             // Mostly so long that whoever is not woken is seen to be late.
             recheck_ms: if rng.u8(..4) == 0 { 10_000 } else { 3_600_000 },
             latency_ms,
@@ -32,7 +39,13 @@ impl Plan {
             splits: rng.u8(..4) == 0,
             busy_ms: BUSY_MS,
             clients,
-            faults: faults(&mut rng, count, session_ms),
+            faults: {
+                let mut faults = faults(&mut rng, count, session_ms);
+                if is_wide {
+                    widen(&mut faults, &mut rng, count);
+                }
+                faults
+            },
         }
     }
 }
@@ -51,6 +64,8 @@ struct Menu {
     pause_ms: u64,
     hold_ms: u64,
     tasks: usize,
+    /// How some of the clients share places in line, if any do.
+    sharing: Option<Share>,
 }
 
 impl Menu {
@@ -72,7 +87,30 @@ impl Menu {
             pause_ms: pick(rng, &[50, 400, 2_000]),
             hold_ms: pick(rng, &[30, 400, 3_000]),
             tasks: rng.usize(1..=2),
+            sharing: None,
         }
+    }
+
+    /// One with other recipes in it, or shared places.
+    fn wide(rng: &mut Rng) -> Menu {
+        let mut menu = Menu::new(rng);
+        match rng.u8(..4) {
+            0 => menu.asks = vec![Ask::Lock, Ask::Both, Ask::Within(2_000)],
+            1 => menu.asks = vec![Ask::Lead, Ask::WhoLeads],
+            2 | 3 => {
+                menu.sharing = Some(Share {
+                    keep: rng.bool(),
+                    hand_ons: pick(rng, &[0, 1, 4, 16]),
+                    span_ms: pick(rng, &[50, 50, 2_000]),
+                });
+                menu.tasks = rng.usize(2..=4);
+                // Who rather goes without than waits is refused also where a place is kept for nobody,
+                // which a history does not show.
+                menu.asks.retain(|ask| *ask != Ask::Try);
+            }
+            _ => {}
+        }
+        menu
     }
 }
 
@@ -91,6 +129,7 @@ fn client(rng: &mut Rng, menu: &Menu) -> Client {
         drift_ppm: pick(rng, &[0, 0, 10_000, -10_000]),
         tasks: (0..menu.tasks).map(|_| task(rng)).collect(),
         closes: rng.bool(),
+        sharing: menu.sharing.filter(|_| rng.u8(..4) > 0),
     }
 }
 
@@ -139,6 +178,27 @@ fn faults(rng: &mut Rng, clients: usize, session_ms: u64) -> Vec<Fault> {
     faults
 }
 
+/// Some servers are killed amid a write, and one client may be lost for good.
+fn widen(faults: &mut Vec<Fault>, rng: &mut Rng, clients: usize) {
+    for fault in faults.iter_mut() {
+        if let Trouble::KillServer { amid, .. } = &mut fault.what {
+            *amid = rng.bool();
+        }
+    }
+    faults.extend(forever(rng, clients));
+}
+
+/// Sometimes one of several is cut off, stopped or deaf for good.
+fn forever(rng: &mut Rng, clients: usize) -> Option<Fault> {
+    if clients < 3 || rng.u8(..4) > 0 {
+        return None;
+    }
+    let client = rng.usize(..clients);
+    let (up, down) = pick(rng, &[(true, true), (true, false), (false, true)]);
+    let what = if rng.bool() { Trouble::Pause(client) } else { Trouble::Hold { client, up, down } };
+    Some(Fault { at_ms: rng.u64(500..BUSY_MS), for_ms: FOREVER, what })
+}
+
 /// Around what matters: a fraction of the session, a little less or more than it, or much more.
 fn length(rng: &mut Rng, session_ms: u64) -> u64 {
     let base = pick(rng, &[session_ms / 8, session_ms / 3, session_ms, session_ms * 2]);
@@ -158,7 +218,7 @@ fn trouble(rng: &mut Rng, kind: u8, clients: usize) -> Trouble {
         4 => Trouble::Pause(client),
         5 => Trouble::Suspend(client),
         6 => Trouble::Kill(client),
-        7 => Trouble::KillServer { kept: pick(rng, &[0, 500, 1_000]) },
+        7 => Trouble::KillServer { kept: pick(rng, &[0, 500, 1_000]), amid: false },
         8 => Trouble::PauseServer,
         9 => Trouble::Refuse,
         10 => Trouble::SlowDisk(pick(rng, &[50, 400, 1_500])),

@@ -17,6 +17,11 @@ pub(crate) struct Truth {
     permits: BTreeMap<u64, BTreeSet<String>>,
     /// In which session an attempt has had its last place.
     sessions: BTreeMap<u64, String>,
+    /// In which session a place was made, by the number of its transaction.
+    made_in: BTreeMap<u64, String>,
+    /// Whether the line of a lock that excludes does not tell whose turn it is, as places may be shared by
+    /// several attempts, or be one of two that are waited for.
+    is_blurred: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +34,10 @@ struct Place {
 }
 
 impl Truth {
+    pub(crate) fn new(is_blurred: bool) -> Self {
+        Truth { is_blurred, ..Truth::default() }
+    }
+
     /// Takes in a transaction that will not be undone, and says what of it belongs into a history.
     pub(crate) fn take(&mut self, written: &Written, at_ns: u64) -> Vec<Event> {
         let mut events = Vec::new();
@@ -68,13 +77,19 @@ impl Truth {
         self.sessions.get(&attempt)
     }
 
+    /// The session under which the place with this number was made.
+    pub(crate) fn session_at(&self, number: u64) -> Option<&String> {
+        self.made_in.get(&number)
+    }
+
     fn made(&mut self, path: &str, session: i64, number: u64, events: &mut Vec<Event>) {
         let Some((lock, attempt)) = place_at(path) else { return };
         let is_permit = path.contains("/leases/");
-        let is_quiet = path.contains("/locks/");
+        let is_quiet = path.contains("/locks/") || (self.is_blurred && !is_permit);
         let place = Place { number, attempt, is_permit, is_quiet };
         self.places.insert(path.to_owned(), place);
         let session = name_of(session);
+        self.made_in.insert(number / 256, session.clone());
         self.sessions.insert(attempt, session.clone());
         if is_permit {
             let permits = self.permits.entry(attempt).or_default();
@@ -109,7 +124,7 @@ fn name_of(session: i64) -> String {
 }
 
 /// The lock, and the attempt whose claim's identity is in the name.
-fn place_at(path: &str) -> Option<(String, u64)> {
+pub(crate) fn place_at(path: &str) -> Option<(String, u64)> {
     const ID_BYTES: usize = 36;
     let lock = path.split('/').nth(1)?;
     let name = path.rsplit('/').next()?;

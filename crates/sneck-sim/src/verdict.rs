@@ -4,6 +4,7 @@ use std::fmt;
 
 use sneck_history::{Bounds, Entry, Event, Header, HistoryWriter, Judge, Report, Store};
 
+use crate::handing::number_of;
 use crate::plan::Plan;
 use crate::trace::Trace;
 use crate::truth::Truth;
@@ -76,6 +77,12 @@ pub(crate) fn conclude(
         if let Event::Acquire { attempt, session, .. } = &mut entry.event {
             *session = truth.session_of(*attempt).cloned();
         }
+        // Who shares a place may have had none of its own.
+        if let Event::Granted { token, session, .. } = &mut entry.event
+            && plan.shares()
+        {
+            *session = truth.session_at(number_of(*token)).cloned();
+        }
         judge.see(entry);
     }
     let (trace, lines) = trace.conclude();
@@ -88,10 +95,12 @@ fn header(plan: &Plan) -> Header {
     let session_ms = plan.session_ms.clamp(2 * plan.tick_ms, 20 * plan.tick_ms);
     let mut header = Header::new(Store::Embedded);
     header.about = format!("simulation of seed {}", plan.seed);
+    header.shared = plan.shared_locks();
     header.bounds = Bounds {
         session_ns: session_ms * MS,
         tick_ns: plan.tick_ms * MS,
-        slack_ns: 3_000 * MS,
+        // Who waits for two locks may have to wait for another holder when the first has died.
+        slack_ns: if plan.has_pairs() { 120_000 * MS } else { 3_000 * MS },
         election_ns: 0,
         grant_ns: (2 * session_ms + 3_000) * MS,
         cancel_ns: (2 * session_ms + 3_000) * MS,

@@ -10,9 +10,10 @@ use fastrand::Rng;
 use sneck_history::{Arbiter, Entry, Event, Message, Reply, Say};
 use sneck_server::simulation::{Done, Sent, Shape, Written};
 
+use crate::handing::Handing;
 use crate::host::Host;
 use crate::nic::{Down, Up};
-use crate::plan::{Plan, Trouble};
+use crate::plan::{FOREVER, Plan, Trouble};
 use crate::station::{Shown, Station};
 use crate::trace::Trace;
 use crate::truth::Truth;
@@ -25,8 +26,11 @@ pub fn run(plan: &Plan, readable: bool) -> Run {
     let mut world = World::new(plan, readable);
     let (hosts, quiet_ms) = world.live();
     let stuck = hosts.iter().enumerate().filter(|(_, host)| !host.is_over());
-    let mut complaints: Vec<String> =
-        stuck.map(|(at, _)| format!("client {} did not come to an end", at + 1)).collect();
+    let stuck = stuck.map(|(at, _)| format!("client {} did not come to an end", at + 1));
+    let mut complaints = std::mem::take(&mut world.complaints);
+    complaints.append(&mut world.handing.complaints);
+    complaints.extend(world.left_over());
+    complaints.extend(stuck);
     complaints.extend(hosts.iter().filter_map(|host| host.panic().map(ToOwned::to_owned)));
     world.tell(quiet_ms, None, Event::Quiet);
     conclude(plan, world.entries, &world.truth, complaints, world.trace, quiet_ms)
@@ -41,10 +45,12 @@ struct World<'a> {
     wires: BTreeMap<u64, Wire>,
     arbiter: Arbiter,
     truth: Truth,
+    handing: Handing<'a>,
     entries: Vec<Entry>,
     trace: Trace,
-    /// Removals that their victims have not learned of, by attempt.
-    robbed: BTreeMap<u64, u64>,
+    /// Removals that their victims have not learned of, by attempt: the fault, and when it was.
+    robbed: BTreeMap<u64, (u64, u64)>,
+    complaints: Vec<String>,
     /// The attempts that were ever granted.
     granted: BTreeSet<u64>,
     /// What is for the processes after this window, by process.
@@ -85,9 +91,10 @@ enum Order {
 impl<'a> World<'a> {
     fn new(plan: &'a Plan, readable: bool) -> Self {
         let ms = std::time::Duration::from_millis;
+        let longest_ms = plan.asked_ms.map_or(plan.tick_ms * 20, |_| plan.session_ms);
         let shape = Shape {
             tick: ms(plan.tick_ms),
-            session_timeouts: (ms(plan.tick_ms * 2), ms(plan.tick_ms * 20)),
+            session_timeouts: (ms(plan.tick_ms * 2), ms(longest_ms)),
             reap_every: ms(5_000),
         };
         let mut world = World {
@@ -98,10 +105,12 @@ impl<'a> World<'a> {
             station: Station::new(shape),
             wires: BTreeMap::new(),
             arbiter: Arbiter::default(),
-            truth: Truth::default(),
+            truth: Truth::new(plan.has_blurred_lines()),
+            handing: Handing::new(plan),
             entries: Vec::new(),
             trace: Trace::new(readable),
             robbed: BTreeMap::new(),
+            complaints: Vec::new(),
             granted: BTreeSet::new(),
             for_hosts: Vec::new(),
             orders: Vec::new(),
@@ -140,7 +149,11 @@ impl<'a> World<'a> {
             }
             self.hand_over(&mut hosts, end_ms);
             now_ms = end_ms;
-            if hosts.iter().all(Host::is_over) && now_ms > plan.calm_ms() {
+            let is_done = |(at, host): (usize, &Host)| host.is_over() || plan.is_outcast(at);
+            if hosts.iter().enumerate().all(is_done) && now_ms > plan.calm_ms() {
+                if done_ms.is_none() {
+                    self.outcasts_die(&mut hosts, now_ms);
+                }
                 let since_ms = *done_ms.get_or_insert(now_ms);
                 let settled = now_ms > since_ms + 2 * plan.session_ms + 3 * plan.tick_ms + 2_000;
                 if self.truth.paths().is_empty() || settled {
@@ -151,6 +164,28 @@ impl<'a> World<'a> {
                 return (hosts, now_ms);
             }
         }
+    }
+
+    /// Nobody needed those who are stopped or cut off for good; now they are killed, so that nobody waits for
+    /// what they have asked.
+    fn outcasts_die(&mut self, hosts: &mut [Host], now_ms: u64) {
+        for (at, fault) in self.plan.faults.iter().enumerate() {
+            let Some(client) = fault.what.client().filter(|_| fault.for_ms == FOREVER) else {
+                continue;
+            };
+            hosts[client].kill();
+            let id = (self.plan.faults.len() + at) as u64 + 1;
+            let kind = Trouble::Kill(client).kind().to_owned();
+            let client = u32::try_from(client).ok().map(|client| client + 1);
+            self.tell(now_ms, None, Event::Fault { fault: id, kind, client });
+            self.tell(now_ms, None, Event::Healed { fault: id });
+        }
+    }
+
+    /// The places that are left although everybody is done, where the history does not tell of them.
+    fn left_over(&self) -> Vec<String> {
+        let paths = if self.plan.has_blurred_lines() { self.truth.paths() } else { Vec::new() };
+        paths.into_iter().map(|path| format!("{path} is left over")).collect()
     }
 
     fn hand_over(&mut self, hosts: &mut [Host], now_ms: u64) {
@@ -355,6 +390,7 @@ impl<'a> World<'a> {
     }
 
     fn durable(&mut self, at_ms: u64, written: &Written) {
+        self.handing.durable(written, at_ms);
         for event in self.truth.take(written, at_ms * 1_000_000) {
             self.tell(at_ms, None, event);
         }
@@ -403,6 +439,12 @@ impl<'a> World<'a> {
         if let Trouble::Remove(which) = fault.what {
             return self.remove(at_ms, id, which);
         }
+        let is_too_late = at_ms >= fault.at_ms + fault.for_ms / 2;
+        if let Trouble::KillServer { amid: true, .. } = fault.what
+            && !(is_too_late || self.station.has_unsynced())
+        {
+            return self.will(at_ms + 1, Happening::Begins(number));
+        }
         let kind = fault.what.kind().to_owned();
         let of = fault.what.client();
         let client = of.map(|client| u32::try_from(client).unwrap_or(u32::MAX) + 1);
@@ -443,7 +485,7 @@ impl<'a> World<'a> {
                     }
                 }
             }
-            Trouble::KillServer { kept } => {
+            Trouble::KillServer { kept, .. } => {
                 for written in self.station.kill(kept) {
                     self.durable(at_ms, &written);
                 }
@@ -474,7 +516,12 @@ impl<'a> World<'a> {
     fn remove(&mut self, at_ms: u64, fault: u64, which: u64) {
         // Of those who hold: see docs/proof/acceptance.md for those who wait.
         let holds = |path: &&String| {
-            self.truth.attempt_at(path).is_some_and(|attempt| self.granted.contains(&attempt))
+            // Who leads is asked of the store, which is right where the leader does not know yet.
+            !(self.handing.is_shared(path) || path.starts_with("/e"))
+                && self
+                    .truth
+                    .attempt_at(path)
+                    .is_some_and(|attempt| self.granted.contains(&attempt))
         };
         let paths: Vec<&String> = self.truth.paths().into_iter().filter(holds).collect();
         let count = paths.len() as u64;
@@ -491,7 +538,7 @@ impl<'a> World<'a> {
         let client = u32::try_from(attempt / 100_000).ok();
         let kind = Trouble::Remove(which).kind().to_owned();
         self.tell(at_ms, None, Event::Fault { fault, kind, client });
-        self.robbed.insert(attempt, fault);
+        self.robbed.insert(attempt, (fault, at_ms));
         let shown = self.station.take(outcome);
         self.show(at_ms, shown);
     }
@@ -499,6 +546,7 @@ impl<'a> World<'a> {
     /// Notes who holds. Whose place was removed knows it by now, if this is the end of his attempt.
     fn hear(&mut self, at_ms: u64, say: &Say) {
         let Say::Event(event) = say else { return };
+        self.handing.hear(event, at_ms);
         if let Event::Granted { attempt, .. } = event {
             self.granted.insert(*attempt);
         }
@@ -511,8 +559,23 @@ impl<'a> World<'a> {
                 | Event::Cancel { .. }
         );
         let attempt = event.attempt().filter(|_| is_end);
-        if let Some(fault) = attempt.and_then(|attempt| self.robbed.remove(&attempt)) {
+        let Some(attempt) = attempt else { return };
+        if let Some((fault, since_ms)) = self.robbed.remove(&attempt) {
             self.tell(at_ms, None, Event::Healed { fault });
+            self.judge_notice(attempt, since_ms, at_ms);
+        }
+    }
+
+    /// A holder whose place an operator deleted has to hear so soon, unless something else went wrong.
+    fn judge_notice(&mut self, attempt: u64, since_ms: u64, told_ms: u64) {
+        // The watch on its own place is set after 100 ms, and then there is one way, or another way and back.
+        let bound_ms = 500 + 4 * self.plan.latency_ms.1;
+        let client = usize::try_from(attempt / 100_000).unwrap_or_default().saturating_sub(1);
+        if told_ms > since_ms + bound_ms && self.plan.is_calm(client, since_ms, told_ms) {
+            let late_ms = told_ms - since_ms;
+            self.complaints.push(format!(
+                "attempt {attempt} was told {late_ms} ms late that its place had been deleted"
+            ));
         }
     }
 }

@@ -4,10 +4,12 @@
 use std::path::Path;
 
 use sneck_history::Count;
-use sneck_sim::{MUTANTS, Plan, campaign, run};
+use sneck_sim::{MUTANTS, Mutant, Plan, Witness, campaign, run};
 
 /// Others than those of earlier days are run by `cargo xtask sim`.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_800;
+/// Of those whose plans have more in them.
+const WIDER: u64 = 200;
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -18,6 +20,9 @@ fn no_seed_breaks_a_promise() {
     let totals = campaign(0..SEEDS, threads(), 5, None);
     assert!(totals.failures.is_empty(), "{totals}");
     assert_eq!(totals.runs, SEEDS);
+    let wider = campaign(Plan::WIDER_FROM..Plan::WIDER_FROM + WIDER, threads(), 5, None);
+    assert!(wider.failures.is_empty() && wider.runs == WIDER, "{wider}");
+    assert!(wider.count(Count::Grants) >= WIDER * 25, "{wider}");
     // What has hardly happened has not been tried.
     let enough = |count, least| assert!(totals.count(count) >= least, "{count}:\n{totals}");
     enough(Count::Grants, SEEDS * 25);
@@ -101,4 +106,42 @@ fn deliberate_bugs_are_seen() {
         let totals = campaign(0..100, threads(), 1, Some(mutant));
         assert!(!totals.failures.is_empty(), "{mutant} is not seen");
     }
+}
+
+/// Each deliberate bug is in the code once or more often; and where a test has to see it, that test is there,
+/// and another sees to it that it does.
+#[test]
+fn every_deliberate_bug_has_its_place_and_its_witness() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let code: String = ["sneck-core", "sneck-zookeeper", "sneck-server"]
+        .iter()
+        .map(|of| sources(&crates.join(of).join("src")))
+        .collect();
+    for Mutant { name, seen_by, .. } in MUTANTS {
+        assert!(code.contains(&format!("mutant!({name:?})")), "{name} is nowhere in the code");
+        if let Witness::Test { file, name: test } = seen_by {
+            let text = std::fs::read_to_string(crates.join(file)).unwrap();
+            assert!(text.contains(&format!("fn {test}()")), "{test} is not in {file}");
+            assert!(text.contains(&format!("assert_noticed({name:?}")), "{name} is not tried");
+        }
+    }
+    let names: std::collections::BTreeSet<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+    assert!(names.len() == MUTANTS.len() && names.len() >= 40, "{}", names.len());
+    let switches = code.split("mutant!(\"").skip(1).filter_map(|text| text.split('"').next());
+    for switch in switches {
+        assert!(names.contains(switch), "{switch} is in the code, and nobody looks for it");
+    }
+}
+
+/// All that is written in a folder of Rust.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
+        if file.is_dir() {
+            text += &sources(&file);
+        } else {
+            text += &std::fs::read_to_string(file).unwrap();
+        }
+    }
+    text
 }

@@ -582,3 +582,10 @@ fn a_server_that_makes_impossible_nodes_is_no_server_of_ours() {
         client.leave(&mut server);
     }
 }
+
+#[cfg(feature = "mutants")]
+#[test]
+fn deliberate_bugs_are_noticed() {
+    let twins = a_second_node_of_ours_is_removed_before_anything_is_judged;
+    sneck_core::mutants::assert_noticed("a-twin-is-left", twins);
+}
