@@ -1,6 +1,6 @@
 //! The developer's front door: `cargo xtask test`, `cargo xtask servers`, `cargo xtask bench`,
-//! `cargo xtask chaos`, `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask mutate`,
-//! `cargo xtask sim`, `cargo xtask tidy`.
+//! `cargo xtask chaos`, `cargo xtask differential`, `cargo xtask fuzz`, `cargo xtask history`, `cargo xtask model`,
+//! `cargo xtask mutate`, `cargo xtask sim`, `cargo xtask tidy`.
 //!
 //! One file per verb. Each verb returns whether all was well; what went wrong it has said itself.
 
@@ -10,6 +10,7 @@ mod differential;
 mod fuzz;
 mod history;
 mod kazoo;
+mod model;
 mod mutate;
 mod servers;
 mod sim;
@@ -51,6 +52,8 @@ enum Verb {
     /// Break the scripts of Redis and the statements of Cassandra, one place after the other, and see that a
     /// test notices each.
     Mutate(mutate::Arguments),
+    /// Come to every state of small worlds of locks, whatever happens in whichever order.
+    Model(model::Arguments),
     /// Run the client and the server under simulated networks, disks, clocks and operators.
     Sim(sim::Arguments),
     /// Check what no compiler does: file heads and lengths, left-overs, arrows between crates, the tests of
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::History(arguments) => history::run(&arguments),
         Verb::Kazoo => kazoo::run(),
+        Verb::Model(arguments) => model::run(&arguments),
         Verb::Mutate(arguments) => mutate::run(&arguments),
         Verb::Sim(arguments) => sim::run(&arguments),
         Verb::Tidy => tidy::run(),

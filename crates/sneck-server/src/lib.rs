@@ -58,6 +58,9 @@ mod start_error;
 pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod value;
 
 pub use crate::compactions::Compactions;
 pub use crate::core::access::digest;

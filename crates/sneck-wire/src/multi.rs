@@ -13,7 +13,7 @@ use crate::{DecodeError, ErrorCode, NewNode, OpCode, Stat};
 pub const MULTI_OPS_MAX: usize = 1 << 17;
 
 /// One write of a multi.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MultiOp {
     /// Create a node; the result is its path.
     Create(NewNode),
@@ -128,7 +128,7 @@ impl MultiOp {
 ///
 /// The wire has room for a watch flag, but a multi-read sets no watches: the flag is written as
 /// false and ignored when read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReadOp {
     /// List a node's children.
     GetChildren {
@@ -182,7 +182,7 @@ impl ReadOp {
 /// The header of the reply reports success even if a multi has failed. In that case every result
 /// is [`MultiResult::Error`]: with [`ErrorCode::OK`] before the operation that failed, and with
 /// [`ErrorCode::RUNTIME_INCONSISTENCY`] after it. In a multi-read each result stands for itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MultiResult {
     /// A node was created, by any of the four create operations.
     ///

@@ -11,7 +11,7 @@ use crate::{Acl, CreateMode, DecodeError};
 /// Servers go by `mode`, not by the operation, so the two are kept apart here although clients
 /// keep them in step ([`CreateMode::Container`] with `createContainer`, the two TTL modes with
 /// `createTTL`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NewNode {
     /// Where; for sequential modes the beginning of it.
     pub path: String,

@@ -7,7 +7,7 @@ use crate::{Acl, ClientInfo, DecodeError, MultiResult, OpCode, Secret, Stat};
 
 /// The result of a successful request, without the header: one variant for each operation, under
 /// the name of the [`Request`](crate::Request).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reply {
     /// The node was created.
     Create {

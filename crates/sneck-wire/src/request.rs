@@ -11,7 +11,7 @@ use crate::{
 ///
 /// A `version` of -1 means any. A `watch` of true leaves a one-shot watch, where the operation
 /// succeeds (or, for `Exists`, also where there is no node).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Create a node; [`Reply::Create`](crate::Reply::Create) is its path.
     Create(NewNode),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Why a request failed, and with that whether the servers may have applied it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestError {
     /// The server answered with an error: nothing was applied.

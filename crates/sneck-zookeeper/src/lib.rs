@@ -18,6 +18,9 @@ mod url;
 
 pub use credentials::Credentials;
 pub use error::{ConnectError, End, RequestError};
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub use lock::stepping;
 pub use lock::{AclPolicy, Dialect, ForeignPolicy, LockOptions, Pattern, ZooKeeper};
 pub use options::{SessionLimits, SessionOptions};
 pub use server::Server;

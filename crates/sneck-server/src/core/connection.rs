@@ -14,7 +14,7 @@ use super::password::{is_right, password};
 use super::{ConnectionId, Core, Effects, Frame, Now, Peer};
 
 /// What the server knows of a connection.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Connection {
     pub(super) peer: Peer,
     /// The session that is on it; none before the greeting.
@@ -201,6 +201,12 @@ impl Core {
         if let Some(session) = session {
             self.sessions.detach(session, id);
         }
+    }
+
+    /// What the client of a session has to show.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn password_of(&self, session: i64) -> Secret {
+        Secret::from(password(session))
     }
 
     /// Who a connection is.

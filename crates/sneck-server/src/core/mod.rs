@@ -195,7 +195,7 @@ pub(crate) struct Settings {
 }
 
 /// The server. See the module's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Core {
     settings: Settings,
     tree: Tree,
@@ -263,6 +263,30 @@ impl Core {
     #[cfg(feature = "simulation")]
     pub(crate) fn session_ids(&self) -> impl Iterator<Item = i64> {
         self.sessions.iter().map(|(id, _)| id)
+    }
+
+    /// Whether this connection has greeted and is not gone.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn is_connected(&self, id: ConnectionId) -> bool {
+        self.connections.get(&id).is_some_and(|connection| connection.session.is_some())
+    }
+
+    /// Hashes all on which an answer can depend while no time passes; not what only counts.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn hash_what_is_known<H: std::hash::Hasher>(&self, state: &mut H) {
+        use std::hash::Hash as _;
+        self.zxid.hash(state);
+        self.tree.hash_nodes(state);
+        for (connection, path, modes) in self.watches.each_with_modes() {
+            (connection, path, modes).hash(state);
+        }
+        self.sessions.last_id().hash(state);
+        for (id, session) in self.sessions.iter() {
+            (id, session.connection).hash(state);
+        }
+        for (id, connection) in &self.connections {
+            (id, connection.session).hash(state);
+        }
     }
 
     /// Takes one input.

@@ -8,7 +8,7 @@ use sneck_wire::Stat;
 use super::access::AccessList;
 
 /// How long a node lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Owner {
     /// Until it is deleted.
     #[default]
@@ -59,7 +59,7 @@ impl Owner {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Node {
     pub(crate) data: Option<Bytes>,
     pub(crate) acl: AccessList,

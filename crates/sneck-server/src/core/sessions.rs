@@ -19,7 +19,7 @@ pub(crate) struct Session {
 }
 
 /// All sessions that are not over.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     sessions: BTreeMap<i64, Session>,
     /// The sessions that expire at each tick.

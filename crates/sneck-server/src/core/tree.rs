@@ -87,6 +87,15 @@ impl Tree {
         self.nodes.get(key(path))
     }
 
+    /// Hashes all nodes, in whichever order they are kept.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn hash_nodes<H: std::hash::Hasher>(&self, state: &mut H) {
+        use std::hash::Hash as _;
+        let mut nodes: Vec<_> = self.nodes.iter().collect();
+        nodes.sort_unstable_by_key(|(path, _)| *path);
+        nodes.hash(state);
+    }
+
     /// How many nodes there are, with the root.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()

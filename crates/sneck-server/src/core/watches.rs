@@ -15,7 +15,7 @@ use super::tree::{ROOT, key};
 use crate::mutant::mutant;
 
 /// How a watch is set, as a set of bits: one connection can have several on one path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Modes(u8);
 
 impl Modes {
@@ -50,7 +50,7 @@ pub(crate) enum Watched {
 }
 
 /// All watches of all connections. They do not outlive the connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watches {
     nodes: Table,
     lists: Table,
@@ -192,9 +192,20 @@ impl Watches {
             pairs.flat_map(|(connection, it)| it.paths.iter().map(|path| (*connection, &**path)))
         })
     }
+
+    /// The same with how each is watched: nodes first, then lists.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn each_with_modes(&self) -> impl Iterator<Item = (ConnectionId, &str, Modes)> {
+        let tables = [&self.nodes, &self.lists];
+        tables.into_iter().flat_map(|table| {
+            let pairs = table.by_connection.iter();
+            let all = pairs.flat_map(|(id, it)| it.paths.iter().map(|path| (*id, &**path)));
+            all.filter_map(|(id, path)| Some((id, path, *table.by_path.get(path)?.get(&id)?)))
+        })
+    }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Table {
     by_path: HashMap<Arc<str>, BTreeMap<ConnectionId, Modes>>,
     by_connection: BTreeMap<ConnectionId, Watching>,
@@ -204,7 +215,7 @@ struct Table {
 }
 
 /// What one connection watches.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Watching {
     paths: BTreeSet<Arc<str>>,
     bytes: usize,
@@ -215,7 +226,7 @@ struct Watching {
 ///
 /// A path is known here by a hash that grows with it, segment by segment. Looking each ancestor up by
 /// its text would read the beginning of a path once for every segment that follows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Prefixes {
     keys: RandomState,
     counts: HashMap<u64, usize>,

@@ -13,7 +13,7 @@ use sneck_core::{ClaimId, Mode};
 /// Clients exclude each other only if they agree on the names of their nodes and on their order. A
 /// line of one dialect that somebody of another dialect enters would silently let both in, which is
 /// what [`ForeignPolicy`] is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
     /// `_c_<uuid>-lock-<number>`: the mutex of Apache Curator, which go-zookeeper and the crate
@@ -35,7 +35,7 @@ pub enum Dialect {
 }
 
 /// What to do about children of a lock's node that are nobody's place in its line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ForeignPolicy {
     /// Nobody is let in; the error names the child.
     #[default]

@@ -13,6 +13,8 @@ mod seat;
 mod sessions;
 mod stand;
 mod step;
+#[cfg(feature = "simulation")]
+pub mod stepping;
 mod survey;
 mod together;
 mod watching;

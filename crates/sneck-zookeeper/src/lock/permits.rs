@@ -31,7 +31,7 @@ use sneck_wire::{ErrorCode, MultiResult};
 use std::num::NonZeroU32;
 
 /// Permits that are waited for or held. See the module's text.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct PermitSeat {
     /// The semaphore's node.
     dir: String,
@@ -54,7 +54,7 @@ pub(crate) struct PermitSeat {
     revoked: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     /// The place in line is not taken or not first.
     Waiting,
@@ -77,7 +77,7 @@ enum Phase {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Ready {
     version: i32,
     /// The number to write, where there is none.

@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime};
 const PARENTS_MADE_AGAIN_MAX: usize = 16;
 
 /// A place in line. See the module's text.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Seat {
     dir: String,
     /// What the names of all our nodes begin with.
@@ -56,7 +56,7 @@ pub(crate) struct Seat {
     effaced: Option<i32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     Nowhere,
     Unsettled,
@@ -68,7 +68,7 @@ enum Phase {
     Gone(Loss),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Seated {
     name: String,
     token: Token,
@@ -76,7 +76,7 @@ struct Seated {
 }
 
 /// What is known of the place's rank.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Rank {
     /// Nothing that is not out of date.
     Unknown,

@@ -7,7 +7,7 @@ use sneck_core::{Error, ErrorKind};
 
 /// A place in a line, or permits.
 #[allow(clippy::large_enum_variant, reason = "the claim around it is boxed as a whole")]
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Stand {
     Line(Seat),
     Permits(PermitSeat),

@@ -7,7 +7,7 @@ use sneck_wire::{CreateMode, MultiResult};
 
 /// What to ask the servers next. The first group is about a place in a line, the second about the permits
 /// of a semaphore.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// Create a node at this path, to which the server adds a number, and list the lock's children, both
     /// at once.
@@ -50,7 +50,7 @@ pub(crate) enum Step {
 }
 
 /// Taking permits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Take {
     /// The node with the number of permits, and the version in which that was read.
     pub(crate) semaphore: String,

@@ -13,14 +13,14 @@ const TAKEN: [&str; 5] = ["__READ__", "__WRIT__", "__rlock__", "lease-", "latch-
 /// How nodes are named in lines of [`Dialect::Custom`](super::Dialect::Custom): a text that is the same
 /// in all, 32 hex digits that are different in each, a second text that is the same in all, and the
 /// number, which the server appends.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pattern {
     before: Text,
     between: Text,
 }
 
 /// A short text that is copied with the options it is one of.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Text {
     bytes: [u8; TEXT_MAX],
     length: usize,
