@@ -50,6 +50,7 @@ const SHARING: &str = "sneck-core/tests/sharing.rs";
 pub const MUTANTS: &[Mutant] = &[
     mutant("who-was-ahead-was-the-holder", "the first simple recipe anybody writes"),
     mutant("a-writer-trusts-a-deletion", "our own: a downgrade looks like a release"),
+    mutant("own-place-is-taken-for-granted", "our own: deleted by an operator while it waits"),
     mutant("gone-before-it-is-watched", "helix#44"),
     mutant("a-lost-create-was-not-made", "Netflix/curator#3, zk-ruby#51"),
     mutant("an-open-create-is-not-left", "CURATOR-45"),

@@ -49,7 +49,7 @@ struct World<'a> {
     entries: Vec<Entry>,
     trace: Trace,
     /// Removals that their victims have not learned of, by attempt: the fault, and when it was.
-    robbed: BTreeMap<u64, (u64, u64)>,
+    robbed: BTreeMap<u64, (u64, Option<u64>)>,
     complaints: Vec<String>,
     /// The attempts that were ever granted.
     granted: BTreeSet<u64>,
@@ -514,16 +514,12 @@ impl<'a> World<'a> {
 
     /// An operator deletes one of the places there are.
     fn remove(&mut self, at_ms: u64, fault: u64, which: u64) {
-        // Of those who hold: see docs/proof/acceptance.md for those who wait.
-        let holds = |path: &&String| {
-            // Who leads is asked of the store, which is right where the leader does not know yet.
+        // Who leads is asked of the store, which is right where the leader does not know yet.
+        let is_meant = |path: &&String| {
             !(self.handing.is_shared(path) || path.starts_with("/e"))
-                && self
-                    .truth
-                    .attempt_at(path)
-                    .is_some_and(|attempt| self.granted.contains(&attempt))
+                && self.truth.attempt_at(path).is_some()
         };
-        let paths: Vec<&String> = self.truth.paths().into_iter().filter(holds).collect();
+        let paths: Vec<&String> = self.truth.paths().into_iter().filter(is_meant).collect();
         let count = paths.len() as u64;
         let Some(path) = which.checked_rem(count).map(|at| paths[at as usize].clone()) else {
             return;
@@ -538,7 +534,9 @@ impl<'a> World<'a> {
         let client = u32::try_from(attempt / 100_000).ok();
         let kind = Trouble::Remove(which).kind().to_owned();
         self.tell(at_ms, None, Event::Fault { fault, kind, client });
-        self.robbed.insert(attempt, (fault, at_ms));
+        // Whoever waits learns of it when it would be his turn.
+        let held_ms = self.granted.contains(&attempt).then_some(at_ms);
+        self.robbed.insert(attempt, (fault, held_ms));
         let shown = self.station.take(outcome);
         self.show(at_ms, shown);
     }
@@ -560,9 +558,11 @@ impl<'a> World<'a> {
         );
         let attempt = event.attempt().filter(|_| is_end);
         let Some(attempt) = attempt else { return };
-        if let Some((fault, since_ms)) = self.robbed.remove(&attempt) {
+        if let Some((fault, held_ms)) = self.robbed.remove(&attempt) {
             self.tell(at_ms, None, Event::Healed { fault });
-            self.judge_notice(attempt, since_ms, at_ms);
+            if let Some(since_ms) = held_ms {
+                self.judge_notice(attempt, since_ms, at_ms);
+            }
         }
     }
 

@@ -164,8 +164,8 @@ impl Seat {
     // ----- what happened meanwhile -----
 
     /// This node was deleted. When it was the one ahead of ours, and nobody else kept us waiting, ours is
-    /// admitted: every place ahead was there before ours, so it was in the list that ours was in. A node
-    /// that was ahead of ours in an earlier list says nothing.
+    /// admitted if it is still there: every place ahead was there before ours, so it was in the list that
+    /// ours was in. A node that was ahead of ours in an earlier list says nothing.
     pub(crate) fn deleted(&mut self, path: &str) {
         if let Phase::Seated(Seated { rank: Rank::Behind { child, .. }, .. }) = &self.phase
             && path == self.child_path(child)
@@ -183,6 +183,8 @@ impl Seat {
             let was_last = *sole || mutant!("who-was-ahead-was-the-holder");
             let says_enough = self.mode != Mode::Write || mutant!("a-writer-trusts-a-deletion");
             seated.rank = if was_last && says_enough {
+                // Ours was there when the list was made, and may have been taken away since.
+                self.doubtful = !mutant!("own-place-is-taken-for-granted");
                 Rank::Admitted { told: false }
             } else {
                 Rank::Unknown

@@ -48,7 +48,7 @@ fn the_only_one_behind_is_granted_without_another_list() {
     first.leave(&mut server);
     second.woken();
     let token = second.first(&mut server);
-    assert_eq!(second.taken(), "", "the rule over what is known proves the grant");
+    assert_eq!(second.taken(), "own", "the rule over what is known proves the grant");
     assert!(i64::try_from(token.get()).unwrap() > 101);
     assert!(second.seat.is_held());
 }
@@ -58,7 +58,21 @@ fn a_wake_up_that_was_missed_is_found_out_by_asking() {
     let (mut server, [mut first, mut second]) = in_line();
     first.leave(&mut server);
     second.first(&mut server);
-    assert_eq!(second.taken(), "watch", "the node ahead is gone, and it was the only one");
+    assert_eq!(second.taken(), "watch, own", "the node ahead is gone, and it was the only one");
+}
+
+#[test]
+fn whoever_is_next_and_was_taken_out_of_the_line_is_not_let_in() {
+    let (mut server, [mut first, mut second]) = in_line();
+    let mut third = Client::new(3);
+    third.behind(&mut server);
+    // An operator deletes the second place, and then the first is given up.
+    let taken_away = second.nodes(&server)[0].clone();
+    server.children.remove(&taken_away);
+    first.leave(&mut server);
+    third.first(&mut server);
+    second.woken();
+    assert_eq!(second.gone(&mut server), Loss::Removed, "beside the third it would hold the lock");
 }
 
 #[test]
