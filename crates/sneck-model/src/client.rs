@@ -101,6 +101,8 @@ pub(crate) struct Client {
     ahead: Option<Watch>,
     counts: Vec<Watch>,
     own: Vec<Watch>,
+    /// The connection on which the watch on our own place was set.
+    own_since: u64,
     /// What the server has sent and it has not read.
     pub(crate) inbox: VecDeque<Sent>,
     /// What it has to say, to be put on the way by the world.
@@ -133,6 +135,7 @@ impl Client {
             ahead: None,
             counts: Vec::new(),
             own: Vec::new(),
+            own_since: 0,
             inbox: VecDeque::new(),
             outbox: Vec::new(),
             robbed: false,
@@ -361,6 +364,7 @@ impl Client {
     }
 
     fn on_event(&mut self, event: &WatchedEvent) {
+        let mut own_changed = false;
         for role in [Role::Ahead, Role::Counts, Role::Own] {
             for watch in self.watches(Some(role)) {
                 let fires = match event.kind {
@@ -370,8 +374,12 @@ impl Client {
                 };
                 if watch.path == event.path && fires && watch.fired.is_none() {
                     watch.fired = Some(event.kind);
+                    own_changed |= role == Role::Own;
                 }
             }
+        }
+        if own_changed {
+            self.claim.own_changed();
         }
         self.look_at_watches();
     }
@@ -381,9 +389,17 @@ impl Client {
         if self.doing == Doing::Waiting {
             if let Some(Watch { path, fired: Some(kind), .. }) = &self.ahead {
                 if *kind == EventKind::Deleted {
-                    self.claim.deleted(path);
+                    // Events of one connection come in order, and those of watches that are set again in any.
+                    let own_there = self.own_since == self.generation
+                        && !self.own.is_empty()
+                        && self.own.iter().all(|watch| watch.set && watch.fired.is_none());
+                    self.claim.deleted(path, own_there);
                 }
                 self.ahead = None;
+                self.ask();
+            } else if fired(&self.own) {
+                self.own.clear();
+                self.claim.own_doubtful();
                 self.ask();
             } else if fired(&self.counts) {
                 self.counts.clear();
@@ -476,11 +492,17 @@ impl Client {
                 self.turn(turn);
             }
             Asker::Proof => match (answered, self.doing) {
-                (Ok(_), Doing::Proving(token)) if self.lease => self.doing = Doing::Holding(token),
+                (Ok(_), Doing::Proving(token)) if self.lease => self.hold(token),
                 (Err(RequestError::Over { .. }), _) => self.leave(),
                 _ => self.prove(),
             },
         }
+    }
+
+    /// What its watches have told meanwhile is looked at.
+    fn hold(&mut self, token: Token) {
+        self.doing = Doing::Holding(token);
+        self.look_at_watches();
     }
 
     fn prove(&mut self) {
@@ -491,17 +513,22 @@ impl Client {
     fn turn(&mut self, turn: Turn) {
         match (turn, self.doing) {
             (Turn::Send(requests), _) => {
-                let watching = requests.iter().filter(|request| watches(request)).count();
-                // What the last watches have to tell is out of date. Permits are counted by two.
-                let role = match watching {
-                    0 => None,
-                    1 => Some(Role::Ahead),
-                    _ => Some(Role::Counts),
-                };
-                if role == Some(Role::Counts) {
+                let counting =
+                    requests.iter().any(|request| role(&self.claim, request) == Some(Role::Counts));
+                // What the last watches have to tell is out of date.
+                if counting {
                     self.counts.clear();
                 }
-                requests.into_iter().for_each(|request| self.send(request, Asker::Step, role));
+                for request in requests {
+                    let role = match role(&self.claim, &request) {
+                        Some(_) if counting => Some(Role::Counts),
+                        role => role,
+                    };
+                    if role == Some(Role::Own) {
+                        (self.own, self.own_since) = (Vec::new(), self.generation);
+                    }
+                    self.send(request, Asker::Step, role);
+                }
             }
             (Turn::Next, _) => self.go_on(),
             (Turn::Unanswered, _) => {}
@@ -509,7 +536,7 @@ impl Client {
             (Turn::Held(token), Doing::Asking) => {
                 self.counts.clear();
                 if self.lease {
-                    self.doing = Doing::Holding(token);
+                    self.hold(token);
                 } else if self.session.is_none() {
                     self.leave();
                 } else {
@@ -534,9 +561,14 @@ impl Client {
     }
 }
 
-fn watches(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::GetData { watch: true, .. } | Request::GetChildren { watch: true, .. }
-    )
+/// What the watch is for that a request leaves. Permits are counted by a list and a number.
+fn role(claim: &Claim, request: &Request) -> Option<Role> {
+    match request {
+        Request::GetChildren { watch: true, .. } => Some(Role::Counts),
+        Request::GetData { path, watch: true } => {
+            let owns = path.rsplit('/').next().is_some_and(|child| claim.owns(child));
+            Some(if owns { Role::Own } else { Role::Ahead })
+        }
+        _ => None,
+    }
 }

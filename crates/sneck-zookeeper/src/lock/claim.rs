@@ -21,8 +21,9 @@ use std::time::Duration;
 /// after it was taken, together with the time in which nobody looks after it. A lock that is taken and
 /// released at once costs three requests; this would be the fourth.
 ///
-/// Waiting places are not watched: that would be one more event for each release. They are looked at
-/// when the core asks again by itself, and when the line is listed.
+/// Of waiting places only those are watched that are going to be let in without another look: that is one more
+/// event for each release. The others are looked at when the core asks again by itself, and when the line
+/// is listed.
 const OWN_WATCH_AFTER: Duration = Duration::from_millis(50);
 
 pub(crate) struct ZooKeeperClaim {
@@ -47,6 +48,8 @@ enum Own {
     Unwatched,
     Asked(Vec<WatchCall<Node>>),
     Watched(Vec<Watch>),
+    /// Of a place that waits, on this connection.
+    Waiting(Watch, u64),
 }
 
 /// The most permits that one claim may take: their nodes fit in one request.
@@ -132,22 +135,45 @@ impl ZooKeeperClaim {
             return Err(Error::new(ErrorKind::Internal, "a step without a session"));
         };
         let answer = match step {
-            Step::Watch(path) => {
-                let watched = session.get_data_watch(&path);
-                // What the last watch has to tell is about another node, or no news.
-                self.ahead = None;
-                Answer::Watched(match watched.await {
-                    Ok((node, watch)) => {
-                        self.ahead = Some(watch);
-                        Ok(node)
-                    }
-                    Err(error) => Err(error),
-                })
-            }
+            Step::Watch { ahead, own } => self.watch(&session, &ahead, own.as_deref()).await,
             Step::Count { semaphore, leases } => self.count(&session, &semaphore, &leases).await,
             step => self.perform_unwatched(&session, step).await,
         };
         self.take(&session, answer).await
+    }
+
+    /// Ours first, so that its event comes first when both are gone.
+    async fn watch(&mut self, session: &Session, ahead: &str, own: Option<&str>) -> Answer {
+        let connection = session.connection();
+        let own = own.map(|own| session.get_data_watch(own));
+        let ahead = session.get_data_watch(ahead);
+        // What the last watches have to tell is about another node, or no news.
+        self.ahead = None;
+        let own = match own {
+            Some(own) => Some(own.await.map(|(node, watch)| {
+                self.own = Own::Waiting(watch, connection);
+                node
+            })),
+            None => None,
+        };
+        let ahead = ahead.await.map(|(node, watch)| {
+            self.ahead = Some(watch);
+            node
+        });
+        // What has changed since it was read has to be read again.
+        let own = own.filter(|own| own.is_err() || self.own_is_there());
+        Answer::Watched { ahead, own }
+    }
+
+    /// Whether our place, which waits, was there when the last event was sent. Events of one connection come in
+    /// the order of what they tell of; a server that sets watches again tells in any order.
+    fn own_is_there(&mut self) -> bool {
+        match (&mut self.own, &self.session) {
+            (Own::Waiting(watch, connection), Some(session)) => {
+                *connection == session.connection() && watch.is_set()
+            }
+            _ => false,
+        }
     }
 
     /// Tells the seat what was answered.
@@ -294,7 +320,7 @@ impl ZooKeeperClaim {
     }
 
     /// Resolves when one of our own nodes is gone, or says something new. Sets the watches for that once
-    /// it is worthwhile.
+    /// it is worthwhile, on the nodes by which something is held.
     /// What is `known` to be asked of us is no news.
     async fn own_changed(
         own: &mut Own,
@@ -302,9 +328,10 @@ impl ZooKeeperClaim {
         paths: Vec<String>,
         known: bool,
     ) {
-        let (Some(session), false) = (session, paths.is_empty()) else { return pending().await };
+        let Some(session) = session else { return pending().await };
         loop {
             *own = match own {
+                Own::Unwatched if paths.is_empty() => return pending().await,
                 Own::Unwatched if mutant!("own-place-is-not-watched") => return pending().await,
                 Own::Unwatched => {
                     tokio::time::sleep(OWN_WATCH_AFTER).await;
@@ -334,6 +361,10 @@ impl ZooKeeperClaim {
                 }
                 Own::Watched(watches) => {
                     any(watches).await;
+                    return;
+                }
+                Own::Waiting(watch, _) => {
+                    watch.await;
                     return;
                 }
             };
@@ -380,22 +411,22 @@ impl Claim for ZooKeeperClaim {
         };
         let own = Self::own_changed(&mut self.own, self.session.as_ref(), paths, known);
         let over = session_over(self.session.as_ref());
-        let seat = self.seat.as_mut().ok();
         tokio::select! {
             biased;
             () = over => {}
             event = ahead => {
                 self.ahead = None;
-                if let (Some(seat), Some(event)) = (seat, event)
+                let own_there = self.own_is_there();
+                if let (Ok(seat), Some(event)) = (&mut self.seat, event)
                     && event.kind == EventKind::Deleted
                 {
-                    seat.deleted(&event.path);
+                    seat.deleted(&event.path, own_there);
                 }
             }
             () = counts => self.counts.clear(),
             () = own => {
                 self.own = Own::Unwatched;
-                if let Some(seat) = seat {
+                if let Ok(seat) = &mut self.seat {
                     seat.own_doubtful();
                 }
             }

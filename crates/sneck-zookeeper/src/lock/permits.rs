@@ -145,7 +145,8 @@ impl PermitSeat {
 
     /// This node was deleted.
     pub(crate) fn deleted(&mut self, path: &str) {
-        self.place.deleted(path);
+        // The place is given up for permits, in a transaction that fails when it is not there.
+        self.place.deleted(path, true);
     }
 
     /// What is ours may have been deleted by somebody else.
@@ -235,6 +236,7 @@ impl PermitSeat {
     fn next_in_line(&mut self) -> Next {
         match self.place.next() {
             Next::Do(Step::MakeParent(path)) if path == self.dir => Next::Do(Step::MakeKept(path)),
+            Next::Do(Step::Watch { ahead, own: _ }) => Next::Do(Step::Watch { ahead, own: None }),
             Next::Done(Spot::Held(_)) => {
                 self.phase = Phase::First { ready: None };
                 self.count()

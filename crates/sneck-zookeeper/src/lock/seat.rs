@@ -166,15 +166,18 @@ impl Seat {
     /// This node was deleted. When it was the one ahead of ours, and nobody else kept us waiting, ours is
     /// admitted if it is still there: every place ahead was there before ours, so it was in the list that
     /// ours was in. A node that was ahead of ours in an earlier list says nothing.
-    pub(crate) fn deleted(&mut self, path: &str) {
+    ///
+    /// `own_there` when our own was there at that moment: its watch was set, on the same connection, and has
+    /// not fired. Servers send events in the order of what they are about.
+    pub(crate) fn deleted(&mut self, path: &str, own_there: bool) {
         if let Phase::Seated(Seated { rank: Rank::Behind { child, .. }, .. }) = &self.phase
             && path == self.child_path(child)
         {
-            self.ahead_left();
+            self.ahead_left(own_there);
         }
     }
 
-    fn ahead_left(&mut self) {
+    fn ahead_left(&mut self, own_there: bool) {
         if let Phase::Seated(seated) = &mut self.phase
             && let Rank::Behind { sole, .. } = &seated.rank
         {
@@ -184,7 +187,7 @@ impl Seat {
             let says_enough = self.mode != Mode::Write || mutant!("a-writer-trusts-a-deletion");
             seated.rank = if was_last && says_enough {
                 // Ours was there when the list was made, and may have been taken away since.
-                self.doubtful = !mutant!("own-place-is-taken-for-granted");
+                self.doubtful |= !own_there && !mutant!("own-place-is-taken-for-granted");
                 Rank::Admitted { told: false }
             } else {
                 Rank::Unknown
@@ -346,9 +349,12 @@ impl Seat {
             }
             Phase::Seated(seated) => match &mut seated.rank {
                 Rank::Unknown => Next::Do(Step::List),
-                Rank::Behind { child, .. } => {
-                    let child = child.clone();
-                    Next::Do(Step::Watch(self.child_path(&child)))
+                Rank::Behind { child, sole, .. } => {
+                    // Who is going to be let in without another look has to know that its own is there.
+                    let own = (*sole && self.mode != Mode::Write).then(|| seated.name.clone());
+                    let ahead = child.clone();
+                    let own = own.map(|name| self.child_path(&name));
+                    Next::Do(Step::Watch { ahead: self.child_path(&ahead), own })
                 }
                 Rank::Admitted { told: true } => {
                     let name = seated.name.clone();
@@ -371,7 +377,7 @@ impl Seat {
             Answer::Found(found) => self.on_found(found),
             Answer::Adopted { node, session_id } => self.on_adopted(node, session_id),
             Answer::Listed(children) => self.on_listed(children),
-            Answer::Watched(node) => self.on_watched(node),
+            Answer::Watched { ahead, own } => self.on_watched(ahead, own),
             Answer::Own(node) => self.on_own(node),
             Answer::Removed(removed) => self.on_removed(removed),
             Answer::Downgraded(results) => self.on_downgraded(results),
@@ -587,15 +593,26 @@ impl Seat {
         self.dialect.place(Kind::of(self.mode), name).map(|place| place.sequence)
     }
 
-    /// The node ahead was read and is watched, unless it is gone already.
-    fn on_watched(&mut self, node: Result<Node, RequestError>) -> Result<Option<Spot>, Error> {
-        match node {
+    /// The node ahead was read and is watched, unless it is gone already. So was our own, if it was to be,
+    /// and before: what is gone of the two was gone before it was watched.
+    fn on_watched(
+        &mut self,
+        ahead: Result<Node, RequestError>,
+        own: Option<Result<Node, RequestError>>,
+    ) -> Result<Option<Spot>, Error> {
+        let own_there = matches!(own, Some(Ok(_)));
+        if let Some(own) = own {
+            self.on_own(own)?;
+        }
+        let asked_back = self.effaced.is_some();
+        match ahead {
+            _ if matches!(self.phase, Phase::Gone(_)) || asked_back => Ok(None),
             Ok(node) => Ok(self.waiting(&node).map(Spot::Behind)),
             Err(RequestError::Refused(ErrorCode::NO_NODE)) => {
                 if mutant!("gone-before-it-is-watched") {
                     return Ok(Some(Spot::Behind(Waiting::default())));
                 }
-                self.ahead_left();
+                self.ahead_left(own_there);
                 Ok(None)
             }
             Err(error) => self.retry(&error, "watching the place ahead"),

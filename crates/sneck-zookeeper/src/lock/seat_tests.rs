@@ -48,7 +48,7 @@ fn the_only_one_behind_is_granted_without_another_list() {
     first.leave(&mut server);
     second.woken();
     let token = second.first(&mut server);
-    assert_eq!(second.taken(), "own", "the rule over what is known proves the grant");
+    assert_eq!(second.taken(), "", "the rule over what is known proves the grant");
     assert!(i64::try_from(token.get()).unwrap() > 101);
     assert!(second.seat.is_held());
 }
@@ -58,7 +58,24 @@ fn a_wake_up_that_was_missed_is_found_out_by_asking() {
     let (mut server, [mut first, mut second]) = in_line();
     first.leave(&mut server);
     second.first(&mut server);
-    assert_eq!(second.taken(), "watch, own", "the node ahead is gone, and it was the only one");
+    assert_eq!(second.taken(), "watch both", "the node ahead is gone, and it was the only one");
+}
+
+#[test]
+fn whoever_does_not_know_that_its_own_place_is_there_reads_it_first() {
+    let (mut server, [mut first, mut second]) = in_line();
+    first.leave(&mut server);
+    second.woken_knowing(false);
+    second.first(&mut server);
+    assert_eq!(second.taken(), "own", "its watch may have been set again by another server");
+}
+
+#[test]
+fn a_place_that_is_gone_before_it_is_watched_is_not_waited_in() {
+    let (mut server, [_first, mut second]) = in_line();
+    server.children.remove(&second.nodes(&server)[0]);
+    assert_eq!(second.gone(&mut server), Loss::Removed);
+    assert_eq!(second.taken(), "watch both");
 }
 
 #[test]
@@ -71,7 +88,7 @@ fn whoever_is_next_and_was_taken_out_of_the_line_is_not_let_in() {
     server.children.remove(&taken_away);
     first.leave(&mut server);
     third.first(&mut server);
-    second.woken();
+    second.woken_knowing(false);
     assert_eq!(second.gone(&mut server), Loss::Removed, "beside the third it would hold the lock");
 }
 
@@ -99,7 +116,7 @@ fn behind_many_the_line_is_read_again() {
     second.leave(&mut server);
     third.woken();
     let waiting = third.behind(&mut server);
-    assert_eq!(third.taken(), "list, watch");
+    assert_eq!(third.taken(), "list, watch both");
     assert_eq!(waiting.ahead, Some(1));
     let holder = waiting.holder.unwrap();
     assert_eq!(holder.place, first.nodes(&server)[0], "who is right behind the holder knows it");
@@ -121,8 +138,8 @@ fn a_wake_up_from_an_earlier_list_grants_nothing() {
     // It asks by itself before the event comes, and is dropped before it watches the next one.
     let fates = [Fate::Answered, Fate::Answered, Fate::Dropped];
     assert!(third.ask_with(&mut server, fates).is_none());
-    assert_eq!(third.taken(), "watch, list, watch");
-    third.seat.deleted(&ahead);
+    assert_eq!(third.taken(), "watch, list, watch both");
+    third.seat.deleted(&ahead, true);
     assert_eq!(third.behind(&mut server).ahead, Some(1), "the holder is still there");
 }
 
@@ -132,10 +149,10 @@ fn a_wake_up_without_a_reason_changes_nothing() {
     for _ in 0..3 {
         assert_eq!(second.behind(&mut server).ahead, Some(1));
     }
-    assert_eq!(second.taken(), "watch, watch, watch");
+    assert_eq!(second.taken(), "watch both, watch both, watch both");
     second.seat.own_doubtful();
     assert_eq!(second.behind(&mut server).ahead, Some(1));
-    assert_eq!(second.taken(), "own, watch");
+    assert_eq!(second.taken(), "own, watch both");
 }
 
 // ----- nodes above -----

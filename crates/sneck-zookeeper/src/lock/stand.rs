@@ -47,10 +47,10 @@ impl Stand {
         }
     }
 
-    /// This node was deleted.
-    pub(crate) fn deleted(&mut self, path: &str) {
+    /// This node was deleted; `own_there` when ours is known to have been there at that moment.
+    pub(crate) fn deleted(&mut self, path: &str, own_there: bool) {
         match self {
-            Stand::Line(seat) => seat.deleted(path),
+            Stand::Line(seat) => seat.deleted(path, own_there),
             Stand::Permits(seat) => seat.deleted(path),
         }
     }

@@ -20,8 +20,8 @@ pub(crate) enum Step {
     Adopt(String),
     /// List the lock's children.
     List,
-    /// Read this node, which is ahead of ours, and watch it.
-    Watch(String),
+    /// Read this node, which is ahead of ours, and watch it; before that, but at once, the same with our own.
+    Watch { ahead: String, own: Option<String> },
     /// Read our node, to see that it is there.
     Own(String),
     /// Delete this node, which is ours.
@@ -72,7 +72,7 @@ pub(crate) enum Answer {
     Found(Result<Vec<String>, RequestError>),
     Adopted { node: Result<Node, RequestError>, session_id: i64 },
     Listed(Result<Vec<String>, RequestError>),
-    Watched(Result<Node, RequestError>),
+    Watched { ahead: Result<Node, RequestError>, own: Option<Result<Node, RequestError>> },
     Own(Result<Node, RequestError>),
     Removed(Result<(), RequestError>),
     Downgraded(Result<Vec<MultiResult>, RequestError>),

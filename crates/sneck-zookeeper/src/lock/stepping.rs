@@ -23,6 +23,8 @@ pub struct Claim {
     mark: String,
     stand: Stand,
     session: i64,
+    /// Whether the watch on our own place has fired since the step was begun.
+    own_changed: bool,
     /// The step that is not answered yet, how many requests it is made of, and the answers so far.
     step: Option<(Step, usize, Vec<Answered>)>,
 }
@@ -60,7 +62,7 @@ impl Claim {
             }
             mode => Stand::Line(Seat::new(dir, id, mode, dialect, foreign)),
         };
-        Claim { mark: dialect.mark(id), stand, session: 0, step: None }
+        Claim { mark: dialect.mark(id), stand, session: 0, own_changed: false, step: None }
     }
 
     /// Whether a node with this name is the claim's.
@@ -83,9 +85,14 @@ impl Claim {
         self.stand.held_paths()
     }
 
-    /// A node was deleted.
-    pub fn deleted(&mut self, path: &str) {
-        self.stand.deleted(path);
+    /// A node was deleted; `own_there` when the claim's own was there at that moment.
+    pub fn deleted(&mut self, path: &str, own_there: bool) {
+        self.stand.deleted(path, own_there);
+    }
+
+    /// The watch on its own place has fired, which it may just be reading.
+    pub fn own_changed(&mut self) {
+        self.own_changed = true;
     }
 
     /// Its own nodes may have been deleted.
@@ -133,7 +140,11 @@ impl Claim {
             self.step = Some((step, count, answers));
             return Turn::Unanswered;
         }
-        match self.stand.on(answer(&step, self.session, answers)) {
+        let mut answer = answer(&step, self.session, answers);
+        if let Answer::Watched { own, .. } = &mut answer {
+            *own = own.take().filter(|own| own.is_err() || !self.own_changed);
+        }
+        match self.stand.on(answer) {
             Ok(Some(spot)) => turn(&spot),
             Ok(None) => Turn::Next,
             Err(error) => Turn::Failed(error.to_string()),
@@ -141,6 +152,7 @@ impl Claim {
     }
 
     fn begin(&mut self, step: Step) -> Turn {
+        self.own_changed = false;
         let requests = requests(&step, self.stand.line());
         self.step = Some((step, requests.len(), Vec::new()));
         Turn::Send(requests)
@@ -170,7 +182,7 @@ fn requests(step: &Step, line: &str) -> Vec<Request> {
         Step::FindLeases(path) => vec![sync(path), children(path, false)],
         Step::Adopt(path) | Step::Own(path) => vec![data(path, false)],
         Step::List => vec![children(line, false)],
-        Step::Watch(path) => vec![data(path, true)],
+        Step::Watch { ahead, own } => own.iter().chain([ahead]).map(|at| data(at, true)).collect(),
         Step::Remove(path) => vec![Request::Delete { path: path.clone(), version: -1 }],
         Step::Downgrade { from, to } => {
             let create = MultiOp::Create2(node(to, CreateMode::Ephemeral));
@@ -223,7 +235,10 @@ fn answer(step: &Step, session_id: i64, answers: Vec<Answered>) -> Answer {
         Step::Adopt(_) => Answer::Adopted { node: next().map(data), session_id },
         Step::Own(_) => Answer::Own(next().map(data)),
         Step::List => Answer::Listed(next().map(children)),
-        Step::Watch(_) => Answer::Watched(next().map(data)),
+        Step::Watch { own, .. } => {
+            let own = own.as_ref().map(|_| next().map(data));
+            Answer::Watched { own, ahead: next().map(data) }
+        }
         Step::Remove(_) => Answer::Removed(next().map(drop)),
         Step::Downgrade { .. } => Answer::Downgraded(next().map(results)),
         Step::Describe { .. } => Answer::Described(next().map(drop)),

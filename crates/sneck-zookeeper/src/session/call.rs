@@ -124,6 +124,13 @@ pub struct Watch {
     pub(crate) registration: Registration,
 }
 
+impl Watch {
+    /// Whether it has neither fired nor ended with its session. An event that is there is taken.
+    pub(crate) fn is_set(&mut self) -> bool {
+        matches!(self.events.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+    }
+}
+
 impl Future for Watch {
     type Output = Option<WatchedEvent>;
 

@@ -138,6 +138,8 @@ pub(crate) struct Machine {
     /// Credentials of this connection whose answers have not come.
     unauthenticated: usize,
     greeted: Greeted,
+    /// How many connections there have been.
+    connections: u64,
     close_since: Option<Instant>,
     /// Since when every attempt ended with the server hanging up on our greeting.
     refused_since: Option<Instant>,
@@ -167,6 +169,7 @@ impl Machine {
             pings: VecDeque::new(),
             unauthenticated: 0,
             greeted: Greeted { sent: now, answered: now },
+            connections: 0,
             close_since: None,
             refused_since: None,
         }
@@ -215,6 +218,11 @@ impl Machine {
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// The connection there is, or was last: another number for each.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connections
     }
 
     pub(crate) fn zxid_seen(&self) -> i64 {
@@ -379,6 +387,7 @@ impl Machine {
         }
         self.outgoing.clear();
         self.unread = 0;
+        self.connections += 1;
         self.phase = Phase::Greeting { sent: now };
         self.sent_last = now;
         let greeting = ConnectRequest {

@@ -143,6 +143,12 @@ impl Session {
         self.shared().lock().lease().clone()
     }
 
+    /// The connection there is, or was last: another number for each. What two watches tell is in order as long
+    /// as this is the same.
+    pub(crate) fn connection(&self) -> u64 {
+        self.shared().lock().connection()
+    }
+
     /// The clock the lease goes by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         self.shared().clock()

@@ -104,7 +104,10 @@ impl Server {
             Step::List => Answer::Listed(self.list(Room::Line)),
             Step::FindLeases(_) => Answer::FoundLeases(self.list(Room::Permits)),
             Step::Adopt(path) => Answer::Adopted { node: self.read(path), session_id: session },
-            Step::Watch(path) => Answer::Watched(self.read(path)),
+            Step::Watch { ahead, own } => {
+                let own = own.as_ref().map(|own| self.read(own));
+                Answer::Watched { ahead: self.read(ahead), own }
+            }
             Step::Own(path) => Answer::Own(self.read(path)),
             Step::Remove(path) => Answer::Removed(match self.locks.remove(&last(path)) {
                 Some(_) => Ok(()),
@@ -235,7 +238,9 @@ fn failed(step: &Step, error: &RequestError) -> Answer {
         Step::List => Answer::Listed(Err(error())),
         Step::FindLeases(_) => Answer::FoundLeases(Err(error())),
         Step::Adopt(_) => Answer::Adopted { node: Err(error()), session_id: 0 },
-        Step::Watch(_) => Answer::Watched(Err(error())),
+        Step::Watch { own, .. } => {
+            Answer::Watched { ahead: Err(error()), own: own.as_ref().map(|_| Err(error())) }
+        }
         Step::Own(_) => Answer::Own(Err(error())),
         Step::Remove(_) => Answer::Removed(Err(error())),
         Step::Look(_) => Answer::Looked { number: Err(error()), children: Err(error()) },
@@ -390,7 +395,7 @@ fn word_of(step: &Step) -> &'static str {
         Step::Find => "find",
         Step::List => "list",
         Step::Adopt(_) => "adopt",
-        Step::Watch(_) => "watch",
+        Step::Watch { .. } => "watch",
         Step::Own(_) => "own",
         Step::Remove(_) => "remove",
         Step::Look(_) => "look",

@@ -98,7 +98,9 @@ impl World {
         let actor = &mut self.actors[who];
         let gone = |child: &mut String| !self.server.children.contains_key(child);
         if let Some(child) = actor.watched.take_if(gone) {
-            actor.client.seat.deleted(&format!("{DIR}/{child}"));
+            // Half of them know whether their own was there, too.
+            let own_there = who.is_multiple_of(2) && !actor.client.nodes(&self.server).is_empty();
+            actor.client.seat.deleted(&format!("{DIR}/{child}"), own_there);
         }
     }
 
@@ -137,7 +139,7 @@ impl World {
             Next::Done(spot) => Some(spot),
             Next::Do(step) => {
                 let ahead = match &step {
-                    Step::Watch(path) => Some(child_of(path).to_owned()),
+                    Step::Watch { ahead, .. } => Some(child_of(ahead).to_owned()),
                     _ => None,
                 };
                 // It begins again, so nothing it will be told is out of date.

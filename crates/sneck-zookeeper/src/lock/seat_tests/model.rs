@@ -87,7 +87,10 @@ impl Server {
             Step::Find => Answer::Found(self.list()),
             Step::List => Answer::Listed(self.list()),
             Step::Adopt(path) => Answer::Adopted { node: self.read(path), session_id: session },
-            Step::Watch(path) => Answer::Watched(self.read(path)),
+            Step::Watch { ahead, own } => {
+                let own = own.as_ref().map(|own| self.read(own));
+                Answer::Watched { ahead: self.read(ahead), own }
+            }
             Step::Own(path) => Answer::Own(self.read(path)),
             Step::Remove(path) => Answer::Removed(match self.delete(child_of(path)) {
                 true => Ok(()),
@@ -152,7 +155,9 @@ pub(super) fn failed(step: &Step, error: &RequestError) -> Answer {
         Step::Find => Answer::Found(Err(error())),
         Step::List => Answer::Listed(Err(error())),
         Step::Adopt(_) => Answer::Adopted { node: Err(error()), session_id: 0 },
-        Step::Watch(_) => Answer::Watched(Err(error())),
+        Step::Watch { own, .. } => {
+            Answer::Watched { ahead: Err(error()), own: own.as_ref().map(|_| Err(error())) }
+        }
         Step::Own(_) => Answer::Own(Err(error())),
         Step::Remove(_) => Answer::Removed(Err(error())),
         Step::Downgrade { .. } => Answer::Downgraded(Err(error())),
@@ -286,14 +291,19 @@ impl Client {
         self.ask(server).unwrap_err()
     }
 
-    /// The node ahead, as far as this client knows, is gone, and its watch says so.
+    /// The node ahead, as far as this client knows, is gone, and its watch says so. That our own is there is
+    /// known from a watch, too.
     pub(super) fn woken(&mut self) {
+        self.woken_knowing(true);
+    }
+
+    pub(super) fn woken_knowing(&mut self, own_there: bool) {
         let Phase::Seated(Seated { rank: Rank::Behind { child, .. }, .. }) = &self.seat.phase
         else {
             panic!("nobody is ahead");
         };
         let path = self.seat.child_path(child);
-        self.seat.deleted(&path);
+        self.seat.deleted(&path, own_there);
     }
 
     pub(super) fn leave(&mut self, server: &mut Server) {
@@ -313,7 +323,8 @@ impl Client {
             Step::Find => "find".to_owned(),
             Step::Adopt(_) => "adopt".to_owned(),
             Step::List => "list".to_owned(),
-            Step::Watch(_) => "watch".to_owned(),
+            Step::Watch { own: None, .. } => "watch".to_owned(),
+            Step::Watch { .. } => "watch both".to_owned(),
             Step::Own(_) => "own".to_owned(),
             Step::Remove(_) => "remove".to_owned(),
             Step::Downgrade { .. } => "downgrade".to_owned(),

@@ -42,7 +42,8 @@ fn a_reader_waits_for_the_last_writer_ahead_and_for_nobody_else() {
     let ahead = path_of(&second, &server);
     for late in [&mut third, &mut fourth] {
         assert_eq!(late.behind(&mut server).holder, None, "who is ahead holds nothing");
-        assert_eq!(late.steps.last(), Some(&Step::Watch(ahead.clone())));
+        let own = Some(path_of(late, &server));
+        assert_eq!(late.steps.last(), Some(&Step::Watch { ahead: ahead.clone(), own }));
     }
     // A reader that leaves is no news to those who wait for the writer.
     first.leave(&mut server);
@@ -54,7 +55,7 @@ fn a_reader_waits_for_the_last_writer_ahead_and_for_nobody_else() {
     second.leave(&mut server);
     third.woken();
     third.first(&mut server);
-    assert_eq!(third.taken(), "own", "nobody but that writer kept it waiting");
+    assert_eq!(third.taken(), "", "nobody but that writer kept it waiting");
 }
 
 #[test]
@@ -71,7 +72,7 @@ fn behind_a_writer_who_is_first_a_reader_is_granted_without_another_list() {
     for reader in [&mut second, &mut third] {
         reader.woken();
         reader.first(&mut server);
-        assert_eq!(reader.taken(), "own", "they come in together");
+        assert_eq!(reader.taken(), "", "they come in together");
     }
 }
 
