@@ -41,6 +41,11 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
+    /// How many requests are answered.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.len()
+    }
+
     /// Tells everybody: events first, as the server sends them before what they make visible.
     pub(crate) fn deliver(self) {
         self.events.into_iter().for_each(Delivery::deliver);
