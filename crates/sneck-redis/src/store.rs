@@ -253,10 +253,30 @@ mod tests {
         options.prefix = format!("store-{}", ClaimId::random());
         let store = Store::new(options, None);
         store.open().await.unwrap();
+        let place = place(&store);
+        (store, place)
+    }
+
+    fn place(store: &Store) -> Place {
         let name = Name::new("alone").unwrap();
         let request = Request::new(name, Mode::Exclusive, Caller::anonymous());
-        let place = Place::new(&store.options.prefix, request);
-        (store, place)
+        Place::new(&store.options.prefix, request)
+    }
+
+    /// A majority has no line: whoever is refused by one of its servers must not be in the way there.
+    #[tokio::test]
+    async fn who_does_not_wait_stays_in_no_line() {
+        let servers = or_skip!(shared().await);
+        let (store, holder) = alone(&servers.url()).await;
+        let one_of_many = RedisOptions { topology: Topology::Quorum, ..(*store.options).clone() };
+        let one_of_many = Store::new(one_of_many, None);
+        one_of_many.open().await.unwrap();
+        let not_after_ms = store.server_now_ms(holder.bucket) + store.answer_ms();
+        let answer = store.ask(&holder, false, not_after_ms).await.unwrap();
+        assert!(matches!(answer.said, Said::Held { .. }), "{answer:?}");
+        let answer = one_of_many.ask(&place(&store), false, not_after_ms).await.unwrap();
+        assert!(matches!(answer.said, Said::Waiting { .. }), "{answer:?}");
+        assert_eq!(store.line(&holder.request.name).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -60,7 +60,10 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
     own(
         LINE,
         "small requests for permits pass a large one",
-        ["if not is_held(values[at]) and taken > size then waits = true end", ""],
+        [
+            "if kind(member) == 'p' then taken",
+            "if kind(member) == 'p' and not is_held(values[at]) then elseif kind(member) == 'p' then taken",
+        ],
         "admission::the_scripts_admit_whom_the_core_admits",
     ),
     own(
@@ -105,11 +108,11 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
         ["elseif size ~= asked_size then", "elseif false then"],
         [ONE, "who_believes_in_another_number_is_told_both"],
     ),
-    contract(
+    own(
         ASK,
         "who does not wait stays in line",
         ["if too_many or (entered and not may_wait) then", "if too_many then"],
-        ["a_majority_of_servers_keeps_the_contract", "asking_is_idempotent"],
+        "store::tests::who_does_not_wait_stays_in_no_line",
     ),
     own(
         RENEW,
@@ -145,11 +148,11 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
         ["wake_front(lock, size_of(KEYS[1], name), bell)", ""],
         "load::a_downgrade_wakes_the_reader_behind",
     ),
-    contract(
+    own(
         "crates/sneck-redis/scripts/resize.lua",
         "more permits wake nobody",
         ["prune(lock)\nwake_front(lock, size, bell)", "prune(lock)"],
-        [ONE, "a_changed_number_wakes_those_for_whom_it_is_enough"],
+        "load::a_new_number_of_permits_wakes_at_once",
     ),
     contract(
         "crates/sneck-redis/scripts/revoke.lua",

@@ -1,9 +1,10 @@
 //! Many waiters.
 
-use crate::stage::{Client, prefix, request};
-use sneck_core::{Backend, Claim, Mode, Standing};
+use crate::stage::{Client, name, prefix, request};
+use sneck_core::{Backend, Claim, Mode, Permits, Standing};
 use sneck_testkit::redis::{Builder, Servers, shared};
 use sneck_testkit::{or_skip, within};
+use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -51,6 +52,25 @@ async fn a7_a_release_wakes_one_of_500_waiters() {
     assert!(others <= 1, "{others} others were woken");
     // The release, the question of who was woken, and our own looks at the line.
     assert_eq!(asked().await - before, 2 + 10, "nobody else asked anything");
+}
+
+/// For whom a new number of permits is enough is told at once, and not at the next renewal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_number_of_permits_wakes_at_once() {
+    let servers = or_skip!(shared().await);
+    let client = Client::new(&servers.url(), &prefix(), TERM).await;
+    let one_of_one = || request(Mode::Permits(Permits::new(1, 1).unwrap()));
+    let [mut holder, mut waiter] = [(); 2].map(|()| client.redis.claim(one_of_one()));
+    let standing = within("a permit", holder.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
+    let standing = within("a place", waiter.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Waiting(_)), "{standing:?}");
+    let capacity = client.redis.capacity().unwrap();
+    let two = NonZeroU32::new(2).unwrap();
+    within("two permits", capacity.set_permits(&name(), two)).await.unwrap();
+    within("the news", waiter.changed()).await;
+    let standing = within("the other permit", waiter.ask()).await.unwrap();
+    assert!(matches!(standing, Standing::Held(_)), "{standing:?}");
 }
 
 /// Who may come in beside a writer that became a reader is told at once, and not at the end of a term.
