@@ -60,14 +60,17 @@ impl Tenure {
         }
     }
 
-    /// Gives the place back, and waits until that is confirmed. Goes on in the background when the future is
-    /// dropped.
+    /// Gives the place back, and waits until that is confirmed; of a lock that is lost, only begins to. Goes
+    /// on in the background when the future is dropped.
     pub(crate) async fn release(&self, hold: &Hold) -> Result<(), Error> {
-        let lost_before = hold.loss().is_some();
+        let lost_before = hold.loss();
         match self.end() {
             State::Young(keeper) => {
                 let mut releasing = Releasing(Some(keeper));
-                if lost_before || mutant!("a-release-is-confirmed-at-once") {
+                if let Some(loss) = lost_before {
+                    return Err(hold.error(loss));
+                }
+                if mutant!("a-release-is-confirmed-at-once") {
                     return Ok(());
                 }
                 tokio::select! {
@@ -80,7 +83,10 @@ impl Tenure {
                 let (reply, released) = oneshot::channel();
                 // A keeper that is gone has lost the lock and left already.
                 let _ = keeper.try_send(Order::Release(reply));
-                if lost_before || mutant!("a-release-is-confirmed-at-once") {
+                if let Some(loss) = lost_before {
+                    return Err(hold.error(loss));
+                }
+                if mutant!("a-release-is-confirmed-at-once") {
                     return Ok(());
                 }
                 tokio::select! {
