@@ -2,9 +2,10 @@
 
 use crate::clock::{Clock, Instant, sleep_until};
 use crate::mutant;
+use crate::sync::AtomicU64;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
 /// Why a lock that was held is held no longer, although nobody unlocked it.
@@ -89,6 +90,10 @@ impl Lease {
                 continue;
             }
             let new = old.max(until.as_nanos());
+            if mutant!("a-proof-overwrites-an-end") {
+                self.0.until.store(new, Ordering::Release);
+                return true;
+            }
             let swap = self.0.until.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire);
             if swap.is_ok() {
                 return true;
@@ -129,6 +134,9 @@ impl Lease {
     /// Cancel safe; it may be awaited any number of times.
     pub async fn ended(&self, clock: &dyn Clock) -> Loss {
         loop {
+            if mutant!("looked-at-before-it-is-listened-to") && self.loss(clock.now()).is_none() {
+                self.0.ended.notified().await;
+            }
             let ended = self.0.ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();

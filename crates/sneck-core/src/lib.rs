@@ -54,6 +54,7 @@ mod permits;
 mod record;
 mod seeds;
 mod settle;
+mod sync;
 mod tenure;
 mod ties;
 mod token;

@@ -1,9 +1,11 @@
 //! Who minds the locks that have been held for a moment only.
 
 use crate::keeper::Keeper;
+use crate::mutant;
+use crate::sync::{Mutex, MutexGuard};
 use crate::tenure::Tenure;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -70,8 +72,9 @@ impl Nursery {
         let newborn = std::mem::take(&mut wards.newborn);
         let grown = std::mem::replace(&mut wards.young, newborn);
         let left = std::mem::take(&mut wards.leaving);
-        wards.minded = !(grown.is_empty() && left.is_empty() && wards.young.is_empty());
-        wards.minded.then_some((grown, left))
+        let is_empty = grown.is_empty() && left.is_empty() && wards.young.is_empty();
+        wards.minded = !is_empty || mutant!("who-minds-leaves-in-two-steps");
+        (!is_empty).then_some((grown, left))
     }
 
     fn wards(&self) -> MutexGuard<'_, Wards> {
@@ -82,7 +85,12 @@ impl Nursery {
 async fn mind(mut minder: Minder) {
     while let Some(nursery) = &minder.0 {
         tokio::time::sleep(TICK).await;
-        let Some((grown, left)) = nursery.look() else { break };
+        let Some((grown, left)) = nursery.look() else {
+            if mutant!("who-minds-leaves-in-two-steps") {
+                nursery.wards().minded = false;
+            }
+            break;
+        };
         // Most are gone by now.
         grown.iter().filter_map(Weak::upgrade).for_each(|tenure| tenure.grow());
         left.into_iter().for_each(Keeper::finish);
@@ -97,6 +105,9 @@ struct Minder(Option<Arc<Nursery>>);
 impl Drop for Minder {
     fn drop(&mut self) {
         let Some(nursery) = self.0.take() else { return };
+        if mutant!("nobody-minds-after-a-shutdown") {
+            return;
+        }
         let wards = std::mem::take(&mut *nursery.wards());
         let young = wards.newborn.iter().chain(&wards.young);
         young.filter_map(Weak::upgrade).for_each(|tenure| tenure.grow());

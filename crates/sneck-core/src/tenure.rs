@@ -5,7 +5,8 @@ use crate::guard::Hold;
 use crate::keeper::{Keeper, Order};
 use crate::mutant;
 use crate::nursery::Nursery;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// A place that is held. At first nobody looks after it, as there is nothing to be done; once it is no
@@ -34,7 +35,12 @@ impl Tenure {
     /// From now on a task looks after the place.
     pub(crate) fn grow(&self) {
         let mut state = self.state();
-        *state = match std::mem::replace(&mut *state, State::Ended) {
+        let was = std::mem::replace(&mut *state, State::Ended);
+        if mutant!("a-place-grows-up-in-two-steps") {
+            drop(state);
+            state = self.state();
+        }
+        *state = match was {
             State::Young(keeper) => State::Kept(keeper.settle_in()),
             grown => grown,
         };

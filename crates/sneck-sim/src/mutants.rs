@@ -45,6 +45,9 @@ impl Mutant {
 /// The tests of the line inside a process, by itself and on a store.
 const LINES: &str = "sneck-core/src/local/line_tests.rs";
 const SHARING: &str = "sneck-core/tests/sharing.rs";
+/// Several threads at once, in every order.
+const LEASES: &str = "sneck-races/tests/races/leases.rs";
+const HOLDS: &str = "sneck-races/tests/races/holds.rs";
 
 /// All of them: of the claim and the wait loop, of the session, and of the server.
 pub const MUTANTS: &[Mutant] = &[
@@ -106,4 +109,14 @@ pub const MUTANTS: &[Mutant] = &[
         .by_test(LINES, "a_turn_of_a_lost_place_ends_nothing_of_the_next"),
     mutant("readers-share-with-writers", "our own: one place for two modes")
         .by_test(SHARING, "readers_hold_one_place_together_and_a_writer_gets_between"),
+    mutant("a-proof-overwrites-an-end", "a store where a compare-and-swap belongs")
+        .by_test(LEASES, "what_is_lost_stays_lost_and_for_the_same_reason"),
+    mutant("looked-at-before-it-is-listened-to", "the lost wake-up of the textbooks")
+        .by_test(LEASES, "whoever_waits_for_the_end_is_told"),
+    mutant("a-place-grows-up-in-two-steps", "our own: `unlock` in between finds nothing to do")
+        .by_test(HOLDS, "what_unlock_says_is_true_while_a_lock_grows_up"),
+    mutant("who-minds-leaves-in-two-steps", "our own: who comes in between is minded by nobody")
+        .by_test(HOLDS, "no_young_lock_is_left_unminded"),
+    mutant("nobody-minds-after-a-shutdown", "our own: a task for all, on the runtime of one")
+        .by_test(HOLDS, "the_end_of_a_runtime_leaves_no_lock_of_another_unminded"),
 ];

@@ -15,10 +15,11 @@ use crate::guard::{Guard, Hold};
 use crate::lease::Loss;
 use crate::mutant;
 use crate::name::Name;
+use crate::sync::{Mutex, MutexGuard};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 /// The lines of those who ask through one locker and its clones. When it is dropped, the places that are
