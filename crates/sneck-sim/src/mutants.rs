@@ -119,4 +119,9 @@ pub const MUTANTS: &[Mutant] = &[
         .by_test(HOLDS, "no_young_lock_is_left_unminded"),
     mutant("nobody-minds-after-a-shutdown", "our own: a task for all, on the runtime of one")
         .by_test(HOLDS, "the_end_of_a_runtime_leaves_no_lock_of_another_unminded"),
+    mutant("a-session-ends-before-the-group-is-dead", "a lock file whose holder's child goes on")
+        .by_test(
+            "sneck/src/guardian/vigil.rs",
+            "a_session_is_ended_when_the_group_is_dead_and_not_before",
+        ),
 ];

@@ -113,7 +113,7 @@ fn deliberate_bugs_are_seen() {
 #[test]
 fn every_deliberate_bug_has_its_place_and_its_witness() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let code: String = ["sneck-core", "sneck-zookeeper", "sneck-server"]
+    let code: String = ["sneck", "sneck-core", "sneck-zookeeper", "sneck-server"]
         .iter()
         .map(|of| sources(&crates.join(of).join("src")))
         .collect();

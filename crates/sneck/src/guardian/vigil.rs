@@ -7,6 +7,7 @@
 //! ```
 
 use super::message::{Message, Url};
+use sneck_core::mutant;
 use sneck_zookeeper::SessionTicket;
 
 /// A guardian.
@@ -104,7 +105,10 @@ impl Vigil {
     /// The group has been sent what nobody survives.
     pub(super) fn killed(&mut self) {
         if let Phase::Killing(group) = self.phase {
-            self.phase = Phase::Waiting(group);
+            self.phase = match mutant!("a-session-ends-before-the-group-is-dead") {
+                true => Phase::Ending,
+                false => Phase::Waiting(group),
+            };
         }
     }
 
@@ -198,5 +202,12 @@ mod tests {
         vigil.told(Message::Session("2 00 4000".parse().unwrap()));
         vigil.owner_died();
         assert!(matches!(vigil.next(), Step::End(_, ticket) if ticket.id() == 2));
+    }
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn deliberate_bugs_are_noticed() {
+        use sneck_core::mutants::assert_noticed;
+        let waits = a_session_is_ended_when_the_group_is_dead_and_not_before;
+        assert_noticed("a-session-ends-before-the-group-is-dead", waits);
     }
 }
