@@ -227,6 +227,11 @@ impl Report {
         sorted.get(rank.saturating_sub(1)).or(sorted.last()).copied()
     }
 
+    /// How often a time was measured.
+    pub fn measured(&self, latency: Latency) -> usize {
+        self.latencies.get(&latency).map_or(0, Vec::len)
+    }
+
     pub(crate) fn violate(&mut self, property: Property, seqs: &[u64], sentence: String) {
         let total = self.totals.entry(property).or_default();
         *total += 1;

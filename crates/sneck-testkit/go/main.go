@@ -52,6 +52,26 @@ func addOne(file string) error {
 	return os.WriteFile(file, []byte(strconv.Itoa(number+1)), 0o600)
 }
 
+// How often a lock is given back whose server does not answer, and how long is waited in between. A place that is
+// left stays for as long as its session does.
+const releases = 40
+
+var pause = 250 * time.Millisecond
+
+func release(lock *zk.Lock) error {
+	for i := 1; ; i++ {
+		err := lock.Unlock()
+		if err == zk.ErrNoNode && i > 1 {
+			// The answer to the one before was lost.
+			return nil
+		}
+		if err == nil || err == zk.ErrNotLocked || err == zk.ErrNoNode || i == releases {
+			return err
+		}
+		time.Sleep(pause)
+	}
+}
+
 // Carries out one command and says what came of it.
 func carryOut(lock *zk.Lock, words []string) {
 	path := words[1]
@@ -61,7 +81,7 @@ func carryOut(lock *zk.Lock, words []string) {
 	case "lock":
 		err = lock.Lock()
 	case "release":
-		err = lock.Unlock()
+		err = release(lock)
 		answer[0] = "free"
 	case "count":
 		var times int
@@ -104,7 +124,8 @@ func main() {
 			say("bye")
 			os.Exit(0)
 		}
-		if locks[words[1]] == nil {
+		// One that could not be given back, as its session was over, would refuse to be taken ever again.
+		if words[0] == "lock" || locks[words[1]] == nil {
 			locks[words[1]] = zk.NewLock(conn, words[1], zk.WorldACL(zk.PermAll))
 		}
 		go carryOut(locks[words[1]], words)

@@ -15,8 +15,9 @@
 //! | `many PATH TASKS N` | `many PATH`, after N times of each of so many tasks, with a lock of its own below the path |
 //! | `exit` | `bye`: the session is closed |
 //!
-//! What fails is answered `error PATH REASON`; a session that is there is told as `state CONNECTED`. What
-//! goes on on one path goes on in order; nothing on a path keeps another from going on.
+//! What fails is answered `error PATH REASON`; a session that is there is told as `state CONNECTED`, and some
+//! tell by `state SUSPENDED` and `state LOST` that it is in doubt, or over. What goes on on one path goes on in
+//! order; nothing on a path keeps another from going on.
 
 mod process;
 
@@ -28,6 +29,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub(crate) use process::PeerProcess;
+pub use process::{Listener, Speaker};
 
 use crate::skip::StartError;
 
@@ -83,8 +85,13 @@ impl fmt::Debug for Peer {
 }
 
 impl Peer {
-    /// Starts a program, and returns when it has a session.
-    pub(crate) async fn start(
+    /// Starts a program that speaks this language, and returns when it has a session, which it tells by
+    /// `state CONNECTED`.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Failed`] when it gets none.
+    pub async fn start(
         name: &'static str,
         program: OsString,
         args: impl IntoIterator<Item = OsString>,
@@ -203,6 +210,12 @@ impl Peer {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.0.pid()
+    }
+
+    /// Takes the conversation apart, for whoever keeps account of the answers themselves: a library that is
+    /// let down by its servers answers late, and tells of more than it was asked.
+    pub fn into_halves(self) -> (Speaker, Listener) {
+        self.0.into_halves()
     }
 
     /// What the library logged.

@@ -1,7 +1,8 @@
 //! A child process that is spoken to, and answers, a line at a time.
 
+use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,13 @@ impl PeerProcess {
         std::fs::read_to_string(self.janitor.folder().join("log")).unwrap_or_default()
     }
 
+    /// Takes the conversation apart, for whoever has more to do than wait for one answer at a time.
+    pub(crate) fn into_halves(self) -> (Speaker, Listener) {
+        let PeerProcess { process, stdin, lines, unread, janitor, .. } = self;
+        let speaker = Speaker { process, stdin, janitor };
+        (speaker, Listener { unread: unread.into(), lines })
+    }
+
     /// Takes the oldest line that begins with these words, once there is one.
     ///
     /// # Errors
@@ -204,6 +212,67 @@ impl PeerProcess {
                 Ok(None) => return Err(format!("{name} ended:\n{}", self.log())),
                 Err(_) => return Err(format!("no `{wanted}` came:\n{}", self.log())),
             }
+        }
+    }
+}
+
+/// Where a program is told what to do, and the program itself; killed when dropped.
+#[derive(Debug)]
+pub struct Speaker {
+    // Dropped before the folder it works in.
+    process: Process,
+    stdin: ChildStdin,
+    janitor: Janitor,
+}
+
+impl Speaker {
+    /// Sends a command.
+    ///
+    /// # Errors
+    ///
+    /// When the program has ended.
+    pub fn say(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.stdin, "{line}")
+    }
+
+    /// Sends a signal, such as STOP and CONT.
+    ///
+    /// # Errors
+    ///
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Kills the program with -9, and returns when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it was gone before.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.janitor.folder().join("log")).unwrap_or_default()
+    }
+}
+
+/// What a program says.
+#[derive(Debug)]
+pub struct Listener {
+    unread: VecDeque<String>,
+    lines: mpsc::UnboundedReceiver<String>,
+}
+
+impl Listener {
+    /// The next line, whatever it is about; none once the program has ended. A call that is dropped
+    /// takes nothing away.
+    pub async fn next(&mut self) -> Option<String> {
+        match self.unread.pop_front() {
+            Some(line) => Some(line),
+            None => self.lines.recv().await,
         }
     }
 }

@@ -235,6 +235,7 @@ impl Pump<'_> {
             session_id: reply.session_id,
             timeout_ms: reply.timeout_ms,
             password: reply.password,
+            at: std::time::Instant::now(),
         });
     }
 

@@ -36,6 +36,8 @@ pub struct SeenSession {
     pub timeout_ms: i32,
     /// What resumes the session, or closes it from elsewhere.
     pub password: Secret,
+    /// When the client was told.
+    pub at: Instant,
 }
 
 /// Sums over all connections. Bytes include the length that precedes each frame; what was lost on
