@@ -8,7 +8,7 @@ use crate::workspace::cargo;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// `--minutes M`, `--hours H` or `--faults N`, `--seed S`, `--backend zookeeper|embedded`,
-    /// `--recipe set` and more; `--help` after `--` tells all of them.
+    /// `--recipe set`, `--others` and more; `--help` after `--` tells all of them.
     #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }

@@ -11,6 +11,7 @@ use sneck_history::{Bounds, Desk, Event, Header, HistoryReader, Report, judge};
 use sneck_testkit::StartError;
 
 use crate::fault::{Befalls, Kind};
+use crate::library::Library;
 use crate::nemesis;
 use crate::orders::{Care, Defect, Work, name};
 use crate::plan::{Amount, Plan, Wish};
@@ -40,6 +41,8 @@ pub struct Campaign {
     pub lanes: u32,
     /// The session timeout.
     pub session: Duration,
+    /// Whose locks clients take: workers of ours every kind of lock, and programs with some library mutexes.
+    pub library: Option<Library>,
     /// What clients do.
     pub work: Work,
     /// What is wrong with them.
@@ -121,6 +124,7 @@ impl Campaign {
             clients: 6,
             lanes: 2,
             session: Duration::from_secs(4),
+            library: None,
             work: Work::Mixed,
             defect: None,
             program: program.to_owned(),
@@ -135,6 +139,10 @@ impl Campaign {
     /// When something fails that is no matter of locks. Violations are none: they are in the report.
     pub async fn run(&self, progress: impl Fn(usize, usize)) -> Result<Run, Trouble> {
         let commit = commit();
+        if let Some(library) = self.library {
+            let prepared = tokio::task::spawn_blocking(move || library.prepare()).await;
+            prepared.map_err(|error| error.to_string())?.map_err(Trouble::Start)?;
+        }
         let (kinds, missing) = self.possible().await;
         let wish = Wish { kinds, seats: self.clients, session: self.session, amount: self.amount };
         let plan = self.plan.clone().unwrap_or_else(|| Plan::new(self.seed, &wish));
@@ -168,8 +176,9 @@ impl Campaign {
         };
         let (mut kinds, mut missing) = (Vec::new(), Vec::new());
         for kind in &self.kinds {
-            let of_store = kind.missing(self.store).map(str::to_owned);
-            let reason = of_store.or_else(|| no_tracer.clone().filter(|_| kind.needs_strace()));
+            let strangers = self.library.and_then(|_| kind.missing_of_strangers());
+            let reason = kind.missing(self.store).or(strangers).map(str::to_owned);
+            let reason = reason.or_else(|| no_tracer.clone().filter(|_| kind.needs_strace()));
             match reason {
                 Some(reason) => missing.push((*kind, reason)),
                 None => kinds.push(*kind),
@@ -186,6 +195,7 @@ impl Campaign {
             seats: self.clients,
             lanes: self.lanes,
             session: self.session,
+            library: self.library,
             work: self.work,
             // Jepsen's clients have none.
             guarded: self.work == Work::Mixed,
@@ -196,6 +206,9 @@ impl Campaign {
     fn header(&self, plan: &Plan) -> Header {
         let mut header = Header::new(self.store.of_history());
         header.about = format!("sneck-chaos seed {} on {}", self.seed, self.store);
+        if let Some(library) = self.library {
+            header.about = format!("{}: {}", header.about, library.release());
+        }
         let ns = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
         let slack = Duration::from_secs(6);
         header.bounds = Bounds {
@@ -207,7 +220,8 @@ impl Campaign {
             cancel_ns: ns(self.session * 2 + slack),
         };
         header.shared = [name::SHARED, name::SHARED_RW].map(str::to_owned).into();
-        header.unfenced = matches!(self.work, Work::Set { care, .. } if care != Care::Fence);
+        header.unfenced = matches!(self.work, Work::Set { care, .. } if care != Care::Fence)
+            || self.library.is_some_and(|library| !library.promises().token);
         if self.floors {
             self.demand(&mut header, plan);
         }
@@ -237,8 +251,12 @@ impl Campaign {
             StoreKind::ZooKeeper => {
                 1 + of(&[Kind::LeaderKilled, Kind::RollingRestart, Kind::AllKilled]).div_ceil(2)
             }
-            StoreKind::Embedded => 0,
+            _ => 0,
         };
+        if !self.store.is_zookeeper() {
+            // Leases end without a word.
+            floors.expiries = 0;
+        }
         // The lock of readers is asked for now and then only.
         floors.shared_overlaps = u64::from(faults > 100);
     }
@@ -258,13 +276,12 @@ fn commit() -> Option<String> {
 /// Lets every call come to its end, and says so; then sees that no permit has leaked.
 async fn come_to_quiet(stage: &Stage) -> Result<(), Trouble> {
     for seat in &stage.seats {
-        seat.client.lock().await.say("drain").await?;
+        seat.client.lock().await.drain().await?;
     }
     let give_up = Instant::now() + DRAIN_MAX;
     for seat in &stage.seats {
         let left = give_up.saturating_duration_since(Instant::now());
-        // Whoever does not come to an end is found by the judge, who sees its open calls.
-        let _ = seat.client.lock().await.hear("drained", left.max(POLL)).await;
+        seat.client.lock().await.drained(left.max(POLL)).await?;
     }
     // Places of the dead end with their sessions. What is left after that is found by the judge.
     while !stage.observer.places().is_empty() && Instant::now() < give_up {
@@ -272,15 +289,9 @@ async fn come_to_quiet(stage: &Stage) -> Result<(), Trouble> {
     }
     stage.tell(Event::Quiet)?;
     let Some(first) = stage.seats.first() else { return Ok(()) };
-    let mut first = first.client.lock().await;
-    first.say("probe").await?;
-    first.hear("probed", DRAIN_MAX).await?;
-    drop(first);
+    first.client.lock().await.probe(DRAIN_MAX).await?;
     for seat in &stage.seats {
-        let mut client = seat.client.lock().await;
-        client.say("exit").await?;
-        // Farewell is politeness: it is killed when it is dropped.
-        let _ = client.hear("bye", Duration::from_secs(10)).await;
+        seat.client.lock().await.exit().await?;
     }
     Ok(())
 }

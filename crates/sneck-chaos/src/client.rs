@@ -1,100 +1,60 @@
-//! A worker process as the campaign sees it.
+//! A client as the campaign sees it: a worker of ours, or a program with somebody's library.
+
+mod stranger;
+mod worker;
 
 use std::io;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use rustix::process::Signal;
 
-use crate::orders::Orders;
+pub use stranger::{Posting, Stranger};
+pub use worker::Worker;
 
-/// A running worker; killed when dropped.
+/// How long a client is given to close its session.
+const FAREWELL_MAX: Duration = Duration::from_secs(10);
+/// How long a question to a worker may take, which may have been stopped.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// A running client; killed when dropped.
 #[derive(Debug)]
-pub struct Client {
-    number: u32,
-    child: Child,
-    stdin: ChildStdin,
-    lines: Lines<BufReader<ChildStdout>>,
-    is_ready: bool,
+pub enum Client {
+    /// A worker, which does all that the library can.
+    Ours(Worker),
+    /// A program that takes mutexes with one library of several, and what stands for its users.
+    Theirs(Stranger),
 }
 
-/// How long a worker is given to become ready: servers may just be starting.
-const READY_MAX: Duration = Duration::from_secs(120);
-
 impl Client {
-    /// Starts `program worker ORDERS`. It becomes ready by itself, once there are servers.
-    ///
-    /// # Errors
-    /// When there is no such program.
-    pub fn start(program: &Path, orders: &Orders) -> io::Result<Client> {
-        let mut child = Command::new(program)
-            .arg("worker")
-            .arg(serde_json::to_string(orders)?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let gone = || io::Error::other("a pipe of a new process is missing");
-        let stdin = child.stdin.take().ok_or_else(gone)?;
-        let lines = BufReader::new(child.stdout.take().ok_or_else(gone)?).lines();
-        Ok(Client { number: orders.client, child, stdin, lines, is_ready: false })
-    }
-
     /// Its number in the history.
     pub fn number(&self) -> u32 {
-        self.number
+        match self {
+            Client::Ours(worker) => worker.number(),
+            Client::Theirs(stranger) => stranger.number(),
+        }
     }
 
-    /// Returns when it has a connection and works.
+    /// Returns when it has a session and works.
     ///
     /// # Errors
     /// When that does not come true in minutes, or it is gone.
     pub async fn ready(&mut self) -> io::Result<()> {
-        if !self.is_ready {
-            self.hear("ready", READY_MAX).await?;
+        match self {
+            Client::Ours(worker) => worker.ready().await,
+            // It was not there before it was ready.
+            Client::Theirs(_) => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Gives a command, once it is ready: before that, any would end it.
-    ///
-    /// # Errors
-    /// When it is gone, or does not become ready.
-    pub async fn say(&mut self, command: &str) -> io::Result<()> {
-        self.ready().await?;
-        self.stdin.write_all(format!("{command}\n").as_bytes()).await
-    }
-
-    /// What follows in the first line that begins with this word; others are passed over.
-    ///
-    /// # Errors
-    /// When it does not come in time, or the worker is gone.
-    pub async fn hear(&mut self, word: &str, within: Duration) -> io::Result<String> {
-        let number = self.number;
-        let heard = async {
-            while let Some(line) = self.lines.next_line().await? {
-                self.is_ready |= line == "ready";
-                if let Some(rest) = line.strip_prefix(word) {
-                    return Ok(rest.trim().to_owned());
-                }
-            }
-            Err(io::Error::other(format!("client {number} ended instead of saying `{word}`")))
-        };
-        let late = || io::Error::other(format!("client {number} said no `{word}` in {within:?}"));
-        tokio::time::timeout(within, heard).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// Sends a signal, such as STOP and CONT.
     ///
     /// # Errors
     /// When it is gone.
-    pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let pid = self.child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let gone = || io::Error::other(format!("client {} is gone", self.number));
-        Ok(kill_process(pid.ok_or_else(gone)?, signal)?)
+    pub async fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        match self {
+            Client::Ours(worker) => worker.signal(signal),
+            Client::Theirs(stranger) => stranger.signal(signal).await,
+        }
     }
 
     /// Kills it with -9, and returns when it is gone.
@@ -102,6 +62,90 @@ impl Client {
     /// # Errors
     /// When it was gone before.
     pub async fn kill(&mut self) -> io::Result<()> {
-        self.child.kill().await
+        match self {
+            Client::Ours(worker) => worker.kill().await,
+            Client::Theirs(stranger) => stranger.kill().await,
+        }
+    }
+
+    /// The session it has just now, as servers name it.
+    ///
+    /// # Errors
+    /// When it is gone, or does not say.
+    pub async fn session(&mut self) -> io::Result<Option<String>> {
+        let session = match self {
+            Client::Ours(worker) => {
+                worker.say("session").await?;
+                Some(worker.hear("session ", ANSWER_MAX).await?)
+            }
+            Client::Theirs(stranger) => stranger.session(),
+        };
+        Ok(session.filter(|session| session.starts_with("0x")))
+    }
+
+    /// Makes its clock wrong: `ahead MS`, or `rate PERMILLE`.
+    ///
+    /// # Errors
+    /// When it is gone, or its clock cannot be reached.
+    pub async fn warp(&mut self, how: &str) -> io::Result<()> {
+        match self {
+            Client::Ours(worker) => worker.say(&format!("clock {how}")).await,
+            Client::Theirs(_) => Err(io::Error::other("the clock of a stranger cannot be reached")),
+        }
+    }
+
+    /// Has it make no new call.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn drain(&mut self) -> io::Result<()> {
+        match self {
+            Client::Ours(worker) => worker.say("drain").await,
+            Client::Theirs(stranger) => {
+                stranger.drain();
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns when every call has come to its end, or so much time has passed: whoever does not come to an
+    /// end is found by the judge, who sees the open calls.
+    ///
+    /// # Errors
+    /// When the arbiter could not be told of a call of a stranger's.
+    pub async fn drained(&mut self, within: Duration) -> io::Result<()> {
+        match self {
+            Client::Ours(worker) => {
+                let _ = worker.hear("drained", within).await;
+                Ok(())
+            }
+            Client::Theirs(stranger) => stranger.drained(within).await,
+        }
+    }
+
+    /// Has it take all permits of the semaphore, if it is one who takes permits at all.
+    ///
+    /// # Errors
+    /// When it is gone, or does not come to an end with it.
+    pub async fn probe(&mut self, within: Duration) -> io::Result<()> {
+        let Client::Ours(worker) = self else { return Ok(()) };
+        worker.say("probe").await?;
+        worker.hear("probed", within).await.map(drop)
+    }
+
+    /// Has it close its session.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn exit(&mut self) -> io::Result<()> {
+        match self {
+            Client::Ours(worker) => {
+                worker.say("exit").await?;
+                // Farewell is politeness: it is killed when it is dropped.
+                let _ = worker.hear("bye", FAREWELL_MAX).await;
+                Ok(())
+            }
+            Client::Theirs(stranger) => stranger.kill().await,
+        }
     }
 }

@@ -83,6 +83,10 @@ pub enum Kind {
     Storm,
     /// The port gets what is no protocol.
     Garbage,
+    /// The server carries out what a client asks for, and the answer is lost with the connection.
+    AnswersSwallowed,
+    /// An operator has the store forget everything.
+    Flushed,
 }
 
 /// Whom a kind of fault befalls.
@@ -98,7 +102,7 @@ pub enum Befalls {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 37] = [
+    pub const ALL: [Kind; 39] = [
         Kind::ClientKilled,
         Kind::HolderKilled,
         Kind::ShortPause,
@@ -136,6 +140,8 @@ impl Kind {
         Kind::FullDisk,
         Kind::Storm,
         Kind::Garbage,
+        Kind::AnswersSwallowed,
+        Kind::Flushed,
     ];
 
     /// Whom it befalls.
@@ -145,7 +151,8 @@ impl Kind {
             | Kind::HolderPaused
             | Kind::HolderRemoved
             | Kind::WaiterRemoved
-            | Kind::ParentRemoved => Befalls::Line,
+            | Kind::ParentRemoved
+            | Kind::Flushed => Befalls::Line,
             Kind::FollowerKilled
             | Kind::LeaderKilled
             | Kind::AllKilled
@@ -208,6 +215,8 @@ impl Kind {
             Kind::FullDisk => ("", "disk full"),
             Kind::Storm => ("", "storm of connections"),
             Kind::Garbage => ("", "garbage to the port"),
+            Kind::AnswersSwallowed => ("", "answers swallowed with the connection"),
+            Kind::Flushed => (REMOVAL, "everything forgotten"),
         }
     }
 
@@ -222,7 +231,66 @@ impl Kind {
                 | Kind::RollingRestart
         );
         match store {
-            StoreKind::Embedded if of_an_ensemble => Some("there is one server only"),
+            StoreKind::ZooKeeper if self.is_of_others() => Some(NOT_HERE),
+            StoreKind::ZooKeeper => None,
+            _ if of_an_ensemble => Some("there is one server only"),
+            StoreKind::Embedded if self.is_of_others() => Some(NOT_HERE),
+            StoreKind::Embedded => None,
+            StoreKind::Redis => self.missing_without_nodes(),
+            StoreKind::Cassandra if self.is_of_a_network() => {
+                Some("its nodes lead clients past a proxy")
+            }
+            StoreKind::Cassandra => self.missing_without_nodes().or_else(|| {
+                let needs_care = matches!(self, Kind::Flushed) || self.needs_strace();
+                needs_care.then_some("its tests of nodes do what can be done")
+            }),
+        }
+    }
+
+    /// What is done to stores other than ZooKeeper in place of finer things.
+    fn is_of_others(self) -> bool {
+        matches!(self, Kind::AnswersSwallowed | Kind::Flushed)
+    }
+
+    fn missing_without_nodes(self) -> Option<&'static str> {
+        match self {
+            Kind::CreateSwallowed
+            | Kind::DeleteSwallowed
+            | Kind::MultiSwallowed
+            | Kind::EventsLate
+            | Kind::Bytewise => Some("proxies know the frames of ZooKeeper only"),
+            Kind::SessionClosed => Some("there are no sessions"),
+            Kind::HolderRemoved | Kind::WaiterRemoved | Kind::ParentRemoved => {
+                Some("a place is no node")
+            }
+            Kind::FullDisk => Some("its log is not of a known name"),
+            Kind::AllKilled => Some("there is one server only"),
+            _ => None,
+        }
+    }
+
+    /// Whether it is made by proxies before the servers.
+    fn is_of_a_network(self) -> bool {
+        matches!(
+            self,
+            Kind::Cut
+                | Kind::Partition
+                | Kind::RequestsLost
+                | Kind::RepliesLost
+                | Kind::AnswersSwallowed
+                | Kind::Slow
+                | Kind::HalfClosed
+                | Kind::Refused
+        )
+    }
+
+    /// Why it cannot be had with clients that are programs with some library, if it cannot.
+    pub fn missing_of_strangers(self) -> Option<&'static str> {
+        match self {
+            Kind::ClockAhead | Kind::ClockFast | Kind::ClockSlow => {
+                Some("the clocks of other libraries cannot be reached")
+            }
+            Kind::MultiSwallowed => Some("a mutex needs no transaction"),
             _ => None,
         }
     }
@@ -238,6 +306,9 @@ impl fmt::Display for Kind {
         f.write_str(&self.name())
     }
 }
+
+/// Why faults of other stores are not made on ZooKeeper.
+const NOT_HERE: &str = "there are finer faults of the kind here";
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +328,6 @@ mod tests {
             let begins = |kind: &&Kind| kind.name().starts_with(&format!("{class}:"));
             Kind::ALL.iter().filter(begins).count()
         };
-        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [2, 3, 4, 3]);
+        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [2, 3, 5, 3]);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  worker  worker  worker  ...   processes with the library; each tells the arbiter what it does
+//!                                (or peers, programs with another library, on whose behalf it is told)
 //!     |       |       |
 //!   proxies, one for each worker and server            <-- nemesis: follows a plan that is made from a seed
 //!     |       |       |                                      |
@@ -15,14 +16,17 @@
 
 pub mod campaign;
 pub mod client;
+pub mod comparison;
 pub mod fault;
+pub mod library;
 pub mod nemesis;
 pub mod observer;
 pub mod operator;
 pub mod orders;
-pub mod others;
 pub mod outcome;
+pub mod owners;
 pub mod page;
+pub mod peer;
 pub mod plan;
 pub mod recipe;
 pub mod sentry;

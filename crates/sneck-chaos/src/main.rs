@@ -13,7 +13,7 @@ use sneck_chaos::outcome::Outcome;
 use sneck_chaos::page;
 use sneck_chaos::plan::Amount;
 use sneck_chaos::servers::StoreKind;
-use sneck_chaos::{orders, recipe, worker};
+use sneck_chaos::{comparison, library, orders, peer, recipe, worker};
 use sneck_server::Server;
 
 /// Nothing was violated, and enough has happened.
@@ -54,6 +54,9 @@ struct Arguments {
     /// Instead of chaos, what others have done: each way of being careful, side by side.
     #[arg(long, value_enum, conflicts_with_all = ["hours", "faults", "defect"])]
     recipe: Option<Recipe>,
+    /// The same plan for mutexes of this library and of others, one after the other, judged alike.
+    #[arg(long, conflicts_with_all = ["recipe", "defect"])]
+    others: bool,
     /// What is wrong with the clients, to see that it is found.
     #[arg(long, value_enum)]
     defect: Option<Broken>,
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match words[..] {
             ["worker", told] => work(told).await.map(|()| CLEAN),
+            [library::PEER, ref told @ ..] => peer::run(told).await.map(|()| CLEAN),
             [address, folder, ref options @ ..] if address.parse::<SocketAddr>().is_ok() => {
                 serve(address, folder, options).await.map(|()| CLEAN)
             }
@@ -137,6 +141,7 @@ async fn run(arguments: &Arguments) -> Result<u8, String> {
     std::fs::create_dir_all(&arguments.out).map_err(|error| error.to_string())?;
     match arguments.recipe {
         Some(Recipe::Set) => run_set(arguments, &program).await,
+        None if arguments.others => compare(arguments, &program).await,
         None => run_campaign(arguments, &program).await,
     }
 }
@@ -171,6 +176,18 @@ async fn run_campaign(arguments: &Arguments, program: &Path) -> Result<u8, Strin
     let verdict = if outcome.clean { "clean" } else { "VIOLATED" };
     say(&format!("{}: {verdict}", document.display()));
     Ok(if outcome.clean { CLEAN } else { VIOLATED })
+}
+
+/// What others do is no violation of ours: the table says it.
+async fn compare(arguments: &Arguments, program: &Path) -> Result<u8, String> {
+    let campaign = campaign(arguments, program);
+    let compared = comparison::all(&campaign, say).await;
+    let compared = compared.map_err(|trouble: Trouble| trouble.to_string())?;
+    let table = campaign.history.with_extension("md");
+    std::fs::write(&table, compared.to_string())
+        .map_err(|error| format!("{}: {error}", table.display()))?;
+    say(&format!("{compared}\n{}", table.display()));
+    Ok(if compared.is_ours_clean() { CLEAN } else { VIOLATED })
 }
 
 fn store(arguments: &Arguments) -> StoreKind {

@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_millis(20);
 const EVENTS_LATE_BY: Duration = Duration::from_millis(400);
 /// By how much a slow network holds every frame up.
 const FRAMES_LATE_BY: Duration = Duration::from_millis(40);
+/// In so long a server that is well carries out what it is asked for.
+const CARRIED_OUT: Duration = Duration::from_millis(200);
 /// How far a clock leaps: past every deadline.
 const LEAP: Duration = Duration::from_secs(60);
 
@@ -85,12 +87,12 @@ async fn befall_client(stage: &Stage, seat: &Seat, fault: &Fault) -> Result<(), 
         Kind::ClientKilled => {
             seat.client.lock().await.kill().await.map_err(said)?;
             stage.healed(told)?;
-            return stage.replace(seat).await.map_err(said);
+            return stage.replace(seat).await;
         }
         Kind::ShortPause | Kind::LongPause => {
-            seat.client.lock().await.signal(Signal::STOP).map_err(said)?;
+            seat.client.lock().await.signal(Signal::STOP).await.map_err(said)?;
             tokio::time::sleep(fault.length).await;
-            seat.client.lock().await.signal(Signal::CONT).map_err(said)?;
+            seat.client.lock().await.signal(Signal::CONT).await.map_err(said)?;
         }
         Kind::Cut => each(&Proxy::reset_all),
         Kind::Partition => weather(&Proxy::blackhole).await,
@@ -107,9 +109,15 @@ async fn befall_client(stage: &Stage, seat: &Seat, fault: &Fault) -> Result<(), 
             weather(&refuse).await;
         }
         Kind::HalfClosed => each(&Proxy::half_close_requests),
-        Kind::CreateSwallowed => swallow(seat, OpCode::Create2).await,
-        Kind::DeleteSwallowed => swallow(seat, OpCode::Delete).await,
-        Kind::MultiSwallowed => swallow(seat, OpCode::Multi).await,
+        Kind::CreateSwallowed => swallow(seat, &[OpCode::Create, OpCode::Create2]).await,
+        Kind::DeleteSwallowed => swallow(seat, &[OpCode::Delete]).await,
+        Kind::MultiSwallowed => swallow(seat, &[OpCode::Multi]).await,
+        Kind::AnswersSwallowed => {
+            each(&Proxy::blackhole_replies);
+            tokio::time::sleep(CARRIED_OUT).await;
+            each(&Proxy::reset_all);
+            each(&Proxy::heal);
+        }
         Kind::SessionClosed => close_session(stage, seat).await?,
         Kind::ClockAhead | Kind::ClockFast | Kind::ClockSlow => warp(stage, seat, fault).await?,
         other => return Err(format!("{other} befalls no client")),
@@ -117,10 +125,13 @@ async fn befall_client(stage: &Stage, seat: &Seat, fault: &Fault) -> Result<(), 
     stage.healed(told)
 }
 
-/// Lets a request of this kind through, and loses its answer with the connection.
-async fn swallow(seat: &Seat, op: OpCode) {
-    let rules: Vec<_> =
-        seat.proxies.iter().map(|proxy| proxy.swallow_reply(op, 1, Then::Reset)).collect();
+/// Lets a request of one of these kinds through, and loses its answer with the connection.
+async fn swallow(seat: &Seat, ops: &[OpCode]) {
+    let of_proxy = |proxy| {
+        let rule = move |op: &OpCode| Proxy::swallow_reply(proxy, *op, 1, Then::Reset);
+        ops.iter().map(rule)
+    };
+    let rules: Vec<_> = seat.proxies.iter().flat_map(of_proxy).collect();
     // A client that does nothing of the kind meanwhile is spared.
     until(|| rules.iter().any(|rule| rule.has_fired())).await;
     seat.proxies.iter().for_each(Proxy::heal);
@@ -128,17 +139,18 @@ async fn swallow(seat: &Seat, op: OpCode) {
 
 async fn close_session(stage: &Stage, seat: &Seat) -> Result<(), String> {
     let mut client = seat.client.lock().await;
-    let Some(session) = session_of(&mut client).await? else { return Ok(()) };
-    let id = i64::from_str_radix(session.trim_start_matches("0x"), 16).unwrap_or_default();
+    let Some(session) = client.session().await.map_err(said)? else { return Ok(()) };
+    let id = u64::from_str_radix(session.trim_start_matches("0x"), 16).unwrap_or_default();
     let mut seen = seat.proxies.iter().flat_map(Proxy::sessions);
-    let Some(seen) = seen.find(|seen| seen.session_id == id) else { return Ok(()) };
+    let Some(seen) = seen.find(|seen| seen.session_id.cast_unsigned() == id) else { return Ok(()) };
     let Some((leader, _)) = stage.servers.leader().await else { return Ok(()) };
     stage.sentry.excuse(&session);
-    let closed = operator::close_session(stage.servers.addr(leader), id, seen.password).await;
+    let closed =
+        operator::close_session(stage.servers.addr(leader), seen.session_id, seen.password).await;
     // A server that does not let it be closed has closed it before.
     drop(closed);
     let give_up = Instant::now() + OCCASION_MAX;
-    while session_of(&mut client).await?.is_none_or(|now| now == session)
+    while client.session().await.map_err(said)?.is_none_or(|now| now == session)
         && Instant::now() < give_up
     {
         tokio::time::sleep(POLL).await;
@@ -146,21 +158,15 @@ async fn close_session(stage: &Stage, seat: &Seat) -> Result<(), String> {
     Ok(())
 }
 
-async fn session_of(client: &mut crate::client::Client) -> Result<Option<String>, String> {
-    client.say("session").await.map_err(said)?;
-    let session = client.hear("session ", Duration::from_secs(60)).await.map_err(said)?;
-    Ok(Some(session).filter(|session| session.starts_with("0x")))
-}
-
 async fn warp(stage: &Stage, seat: &Seat, fault: &Fault) -> Result<(), String> {
-    let say = async |command: String| seat.client.lock().await.say(&command).await.map_err(said);
+    let say = async |how: &str| seat.client.lock().await.warp(how).await.map_err(said);
     match fault.kind {
-        Kind::ClockAhead => say(format!("clock ahead {}", LEAP.as_millis())).await?,
-        Kind::ClockFast => say("clock rate 2000".to_owned()).await?,
-        _ => say("clock rate 500".to_owned()).await?,
+        Kind::ClockAhead => say(&format!("ahead {}", LEAP.as_millis())).await?,
+        Kind::ClockFast => say("rate 2000").await?,
+        _ => say("rate 500").await?,
     }
     tokio::time::sleep(fault.length).await;
-    say("clock rate 1000".to_owned()).await?;
+    say("rate 1000").await?;
     // A deadline that was set by the wrong clock is believed in for a session at most.
     tokio::time::sleep(stage.session()).await;
     Ok(())
@@ -170,6 +176,7 @@ async fn befall_line(stage: &Stage, fault: &Fault) -> Result<(), String> {
     match fault.kind {
         Kind::HolderKilled => kill_holder(stage, fault).await,
         Kind::HolderPaused => pause_holder(stage, fault).await,
+        Kind::Flushed => flush(stage, fault).await,
         _ => remove(stage, fault).await,
     }
 }
@@ -187,7 +194,7 @@ async fn kill_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
                 client.kill().await.map_err(said)?;
                 stage.healed(told)?;
                 drop(client);
-                return stage.replace(seat).await.map_err(said);
+                return stage.replace(seat).await;
             }
         }
         tokio::time::sleep(POLL).await;
@@ -205,18 +212,18 @@ async fn pause_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
             continue;
         };
         for seat in &stage.seats {
-            let client = seat.client.lock().await;
+            let mut client = seat.client.lock().await;
             if client.number() != victim.client() {
                 continue;
             }
             let told = stage.begin(&fault.kind.name(), Some(client.number()))?;
-            client.signal(Signal::STOP).map_err(said)?;
+            client.signal(Signal::STOP).await.map_err(said)?;
             tokio::time::sleep(LOOK_MAX).await;
             let holds = stage.observer.places().contains(&victim);
             if holds {
                 tokio::time::sleep(fault.length).await;
             }
-            client.signal(Signal::CONT).map_err(said)?;
+            client.signal(Signal::CONT).await.map_err(said)?;
             stage.healed(told)?;
             if holds {
                 return Ok(());
@@ -245,9 +252,7 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
             told.push(stage.begin(&name, Some(victim.client()))?);
         }
     }
-    let addrs: Vec<_> =
-        (0..stage.servers.count()).map(|server| stage.servers.addr(server)).collect();
-    let session = operator::session(&addrs).await?;
+    let session = operator::session(&stage.servers.addrs()).await?;
     for victim in &victims {
         let path = match fault.kind {
             Kind::ParentRemoved => victim.path.rsplit_once('/').map_or("", |(parent, _)| parent),
@@ -259,6 +264,19 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
     session.close().await;
     // The holder is told by a watch, or hears it when it asks next.
     tokio::time::sleep(stage.session() / 2).await;
+    told.into_iter().try_for_each(|fault| stage.healed(fault))
+}
+
+/// Has the store forget everything, which hits everybody.
+async fn flush(stage: &Stage, fault: &Fault) -> Result<(), String> {
+    let mut told = Vec::new();
+    for seat in &stage.seats {
+        let number = seat.client.lock().await.number();
+        told.push(stage.begin(&fault.kind.name(), Some(number))?);
+    }
+    stage.servers.forget().await?;
+    // Holders hear it when they renew their leases next.
+    tokio::time::sleep(stage.session()).await;
     told.into_iter().try_for_each(|fault| stage.healed(fault))
 }
 

@@ -3,24 +3,29 @@
 //! It looks again and again instead of waiting for events: nothing is lost with a connection, and a place
 //! that comes and goes between two looks has made nobody wait for long.
 
+mod lines;
+mod nodes;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ops::RangeFrom;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sneck::Caller;
-use sneck::zookeeper::Session;
 use sneck_history::{Event, Teller};
+use sneck_wire::Stat;
 use tokio::task::JoinHandle;
 
 use crate::operator;
 use crate::orders::{ATTEMPTS_OF_ONE, name};
+use crate::owners::{Owners, Standing};
+use crate::servers::Servers;
 
-/// The node below which all locks of a campaign are.
-pub const ROOT: &str = "/chaos";
 /// How often the lines are looked at.
 const EVERY: Duration = Duration::from_millis(150);
+/// What is said of leases by one who looks and takes none.
+const TERM: Duration = Duration::from_secs(10);
 
 /// A place in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +45,15 @@ impl Place {
     }
 }
 
+/// How it is known whose attempt a place is.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// Workers write it beside their places.
+    OfNotes,
+    /// By the sessions that places die with; and owners are told what becomes of them.
+    OfSessions(Owners),
+}
+
 /// Looks until it is dropped.
 #[derive(Debug)]
 pub struct Observer {
@@ -54,17 +68,17 @@ impl Observer {
     ///
     /// # Errors
     /// When no arbiter listens.
-    pub fn start(addrs: Vec<SocketAddr>, arbiter: &Path) -> std::io::Result<Observer> {
-        let mut teller = Teller::connect(arbiter, None)?;
+    pub fn start(servers: Arc<Servers>, arbiter: &Path, whose: Whose) -> std::io::Result<Observer> {
         let lines = Lines::default();
-        let seen = lines.clone();
+        let teller = Teller::connect(arbiter, None)?;
+        let mut sight = Sight { teller, lines: lines.clone(), numbers: 1.. };
         let looking = tokio::spawn(async move {
             loop {
-                // Whatever ends it, such as a session that is over: a new one begins where this one left off.
-                if let Ok(session) = operator::session(&addrs).await {
-                    let _ = look(&session, &mut teller, &seen).await;
-                    session.close().await;
-                }
+                // Whatever ends it, such as a session that is over: a new look begins where this one left off.
+                let _ = match servers.kind().is_zookeeper() {
+                    true => look_at_nodes(&servers, &mut sight, &whose).await,
+                    false => look_at_lines(&servers, &mut sight).await,
+                };
                 tokio::time::sleep(EVERY).await;
             }
         });
@@ -74,6 +88,110 @@ impl Observer {
     /// The places there were at the last look, those further ahead first.
     pub fn places(&self) -> Vec<Place> {
         lock(&self.lines).values().cloned().collect()
+    }
+}
+
+async fn look_at_nodes(servers: &Servers, sight: &mut Sight, whose: &Whose) -> Result<(), String> {
+    let session = operator::session(&servers.addrs()).await?;
+    let looked = nodes::look(&session, sight, whose).await;
+    session.close().await;
+    looked
+}
+
+async fn look_at_lines(servers: &Servers, sight: &mut Sight) -> Result<(), String> {
+    let hosts: Vec<String> = servers.addrs().iter().map(ToString::to_string).collect();
+    let url = servers.kind().url(&hosts.join(","), TERM);
+    let locks = sneck::connect(&url).await.map_err(|error| error.to_string())?;
+    let looked = lines::look(&locks, sight).await;
+    locks.close().await;
+    looked
+}
+
+/// What is in sight, and whom it is told.
+#[derive(Debug)]
+struct Sight {
+    teller: Teller,
+    lines: Lines,
+    numbers: RangeFrom<u64>,
+}
+
+impl Sight {
+    fn has(&self, path: &str) -> bool {
+        lock(&self.lines).values().any(|place| place.path == path)
+    }
+
+    /// A number that no place has had, where the store gives none that say who came first.
+    fn next_number(&mut self) -> u64 {
+        self.numbers.next().unwrap_or_default()
+    }
+
+    /// Tells that a place exists.
+    fn see(
+        &mut self,
+        name: &'static str,
+        number: u64,
+        attempt: u64,
+        path: String,
+        whose: &Whose,
+    ) -> Result<(), String> {
+        let lock_name = name.to_owned();
+        self.tell(Event::Placed { lock: lock_name, attempt, place: number, session: None })?;
+        whose.stands(attempt, Standing::There);
+        lock(&self.lines).insert(number, Place { lock: name, attempt, path });
+        Ok(())
+    }
+
+    /// The same of a place whose owner follows from its session: of two that seem to be of one attempt, the
+    /// older one may be of the attempt before.
+    fn see_beside_others(
+        &mut self,
+        name: &'static str,
+        number: u64,
+        attempt: u64,
+        path: String,
+        whose: &Whose,
+    ) -> Result<(), String> {
+        let other = lock(&self.lines)
+            .iter()
+            .find(|(_, place)| place.attempt == attempt && place.lock == name)
+            .map(|(number, place)| (*number, place.path.clone()));
+        let Some((other, other_path)) = other else {
+            return self.see(name, number, attempt, path, whose);
+        };
+        let Some(before) = whose.before(attempt, name) else {
+            return self.see(name, number, attempt, path, whose);
+        };
+        if number < other {
+            return self.see(name, number, before, path, whose);
+        }
+        self.tell(Event::Vacated { place: other })?;
+        self.see(name, other, before, other_path, whose)?;
+        self.see(name, number, attempt, path, whose)
+    }
+
+    /// Tells of all places of a lock that these are not among, that they are gone.
+    fn keep_only(
+        &mut self,
+        name: &'static str,
+        paths: &[String],
+        whose: &Whose,
+    ) -> Result<(), String> {
+        let is_gone = |place: &Place| place.lock == name && !paths.contains(&place.path);
+        let gone: Vec<(u64, u64)> = lock(&self.lines)
+            .iter()
+            .filter(|(_, place)| is_gone(place))
+            .map(|(number, place)| (*number, place.attempt))
+            .collect();
+        for (number, attempt) in gone {
+            lock(&self.lines).remove(&number);
+            whose.stands(attempt, Standing::Gone);
+            self.tell(Event::Vacated { place: number })?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, event: Event) -> Result<(), String> {
+        self.teller.tell(event).map(drop).map_err(|error| error.to_string())
     }
 }
 
@@ -89,48 +207,26 @@ fn observed() -> impl Iterator<Item = &'static str> {
     name::MUTEXES.into_iter().chain([name::RW_LOCK, name::ELECTION, name::SET])
 }
 
-async fn look(session: &Session, teller: &mut Teller, lines: &Lines) -> Result<(), String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    // Another server may be behind what was seen before.
-    session.sync("/").await.map_err(|error| told(&error))?;
-    loop {
-        for name in observed() {
-            let parent = format!("{ROOT}/{name}");
-            let children = match session.get_children(&parent).await {
-                Ok(children) => children,
-                Err(error) if error.code().is_some() && !error.may_have_been_applied() => {
-                    Vec::new()
-                }
-                Err(error) => return Err(told(&error)),
-            };
-            let gone: Vec<u64> = lock(lines)
-                .iter()
-                .filter(|(_, place)| place.lock == name)
-                .filter(|(_, place)| {
-                    !children.iter().any(|child| place.path == format!("{parent}/{child}"))
-                })
-                .map(|(number, _)| *number)
-                .collect();
-            for number in gone {
-                lock(lines).remove(&number);
-                teller.tell(Event::Vacated { place: number }).map_err(|error| told(&error))?;
-            }
-            for child in children {
-                let path = format!("{parent}/{child}");
-                if lock(lines).values().any(|place| place.path == path) {
-                    continue;
-                }
-                // One that is gone meanwhile has made nobody wait for long.
-                let Ok(node) = session.get_data(&path).await else { continue };
-                let Some(attempt) = attempt(&node.data) else { continue };
-                let number = u64::try_from(node.stat.czxid).unwrap_or_default();
-                let placed =
-                    Event::Placed { lock: name.to_owned(), attempt, place: number, session: None };
-                teller.tell(placed).map_err(|error| told(&error))?;
-                lock(lines).insert(number, Place { lock: name, attempt, path });
-            }
+impl Whose {
+    fn attempt(&self, lock: &'static str, data: &[u8], stat: &Stat) -> Option<u64> {
+        match self {
+            Whose::OfNotes => attempt(data),
+            Whose::OfSessions(owners) => owners.attempt(stat.ephemeral_owner, stat.ctime, lock),
         }
-        tokio::time::sleep(EVERY).await;
+    }
+
+    /// Whose the older one of two places of an attempt may be.
+    fn before(&self, attempt: u64, lock: &'static str) -> Option<u64> {
+        match self {
+            Whose::OfNotes => None,
+            Whose::OfSessions(owners) => owners.before(attempt, lock),
+        }
+    }
+
+    fn stands(&self, attempt: u64, standing: Standing) {
+        if let Whose::OfSessions(owners) = self {
+            owners.stands(attempt, standing);
+        }
     }
 }
 

@@ -6,22 +6,17 @@
 //! not read it.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use sneck_history::{
-    Count, Desk, Event, Header, HistoryReader, PAUSE, Property, Report, Teller, judge,
-};
+use sneck_history::{Count, Property, Report};
 use sneck_testkit::StartError;
-use tokio::sync::watch;
 
 use crate::campaign::{Campaign, Trouble};
+use crate::library::Library;
 use crate::orders::{Care, Work};
-use crate::others::{self, Library};
 use crate::plan::{Amount, Plan};
-use crate::servers::{Servers, StoreKind};
+use crate::servers::StoreKind;
 
 const PROCESSES: usize = 5;
 const LEASE: Duration = Duration::from_secs(2);
@@ -73,15 +68,7 @@ impl Recipe {
             Care::Checks => ("checked", "sneck: asks its guard before it writes"),
             Care::Fence => ("fenced", "sneck: shows its token to the resource"),
         };
-        let history = self.history(word);
-        let mut campaign =
-            Campaign::new(self.store, self.seed, Amount::Faults(0), &self.program, &history);
-        campaign.plan = Some(self.plan());
-        (campaign.clients, campaign.lanes, campaign.session) = (PROCESSES, 1, LEASE);
-        campaign.work = Work::Set { care, sleep_ms: u64::try_from(SLEEP.as_millis()).unwrap_or(0) };
-        campaign.floors = false;
-        let run = campaign.run(|_, _| {}).await?;
-        Ok(Row::new(words, &run.report))
+        self.run(word, words, care, None).await
     }
 
     /// Does it with another library, whose holders believe in their lock: they are given no token.
@@ -89,38 +76,27 @@ impl Recipe {
     /// # Errors
     /// [`StartError::Unavailable`] where this machine does not have that library.
     pub async fn theirs(&self, library: Library) -> Result<Row, Trouble> {
-        let mut header = Header::new(self.store.of_history());
-        header.about = format!("the set under locks of {}, seed {}", library.name(), self.seed);
-        header.unfenced = true;
-        let history = self.history(library.name());
-        let servers = Servers::start(self.store, &self.program).await.map_err(Trouble::Start)?;
-        let folder = tempfile::Builder::new().prefix("sneck-chaos-").tempdir()?;
-        let arbiter = folder.path().join("arbiter");
-        let desk = Desk::open(&arbiter, &header, File::create_new(&history)?)?;
-        let (drain, draining) = watch::channel(false);
-        let lengths = (LEASE, SLEEP);
-        let hosts = servers.connect_string();
-        let strangers =
-            others::start_all(library, PROCESSES, &hosts, lengths, &arbiter, &draining).await;
-        let strangers = strangers.map_err(Trouble::Start)?;
-        let mut teller = Teller::connect(&arbiter, None)?;
-        for (fault, step) in (1..).zip(self.plan().steps) {
-            tokio::time::sleep(step.rest).await;
-            let stranger = &strangers[step.faults[0].pick % strangers.len()];
-            let (kind, client) = (PAUSE.to_owned(), Some(stranger.client()));
-            teller.tell(Event::Fault { fault, kind, client })?;
-            stranger.stop(true)?;
-            tokio::time::sleep(PAUSE_LENGTH).await;
-            stranger.stop(false)?;
-            teller.tell(Event::Healed { fault })?;
-        }
-        drain.send_replace(true);
-        for stranger in strangers {
-            stranger.drained().await?;
-        }
-        teller.tell(Event::Quiet)?;
-        desk.close()?;
-        Ok(Row::new(&format!("{}: believes in its lock", library.name()), &read(&history)?))
+        let words = format!("{}: believes in its lock", library.name());
+        self.run(library.name(), &words, Care::None, Some(library)).await
+    }
+
+    async fn run(
+        &self,
+        word: &str,
+        words: &str,
+        care: Care,
+        library: Option<Library>,
+    ) -> Result<Row, Trouble> {
+        let history = self.history(word);
+        let mut campaign =
+            Campaign::new(self.store, self.seed, Amount::Faults(0), &self.program, &history);
+        campaign.plan = Some(self.plan());
+        (campaign.clients, campaign.lanes, campaign.session) = (PROCESSES, 1, LEASE);
+        campaign.library = library;
+        campaign.work = Work::Set { care, sleep_ms: u64::try_from(SLEEP.as_millis()).unwrap_or(0) };
+        campaign.floors = false;
+        let run = campaign.run(|_, _| {}).await?;
+        Ok(Row::new(words, &run.report))
     }
 
     fn plan(&self) -> Plan {
@@ -145,7 +121,7 @@ pub async fn all(recipe: &Recipe, say: impl Fn(&str)) -> Result<bool, Trouble> {
         is_clean &= row.clean;
         say(&row.to_string());
     }
-    for library in Library::ALL {
+    for library in Library::OTHERS {
         match recipe.theirs(library).await {
             Ok(row) => say(&row.to_string()),
             Err(Trouble::Start(StartError::Unavailable(missing))) => {
@@ -155,12 +131,6 @@ pub async fn all(recipe: &Recipe, say: impl Fn(&str)) -> Result<bool, Trouble> {
         }
     }
     Ok(is_clean)
-}
-
-fn read(history: &Path) -> io::Result<Report> {
-    let told = |error: sneck_history::ReadError| io::Error::other(error.to_string());
-    let file = BufReader::with_capacity(1 << 20, File::open(history)?);
-    judge(HistoryReader::new(file).map_err(told)?).map_err(told)
 }
 
 impl Row {

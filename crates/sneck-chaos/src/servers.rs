@@ -1,4 +1,6 @@
-//! The servers under the locks: three of Apache's, or one of sneck's own.
+//! The servers under the locks: three of Apache's, one of sneck's own, one Redis, or one node of Cassandra.
+
+mod foreign;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sneck_history::Store;
-use sneck_testkit::StartError;
 use sneck_testkit::embedded::Embedded;
 use sneck_testkit::zookeeper::{Builder, Ensemble, Version};
+use sneck_testkit::{StartError, cassandra, redis};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,6 +26,8 @@ const SETTLED_MAX: Duration = Duration::from_secs(600);
 /// What a server that is stopped or starting is given to answer.
 const ANSWER_MAX: Duration = Duration::from_millis(700);
 const POLL: Duration = Duration::from_millis(50);
+/// The node below which all locks of a campaign are, where locks are nodes.
+pub const ROOT: &str = "/chaos";
 /// Nodes of locks that are empty are reaped this often: the locks' parents vanish as in long use.
 const REAP_EVERY: Duration = Duration::from_secs(2);
 
@@ -34,6 +38,10 @@ pub enum StoreKind {
     ZooKeeper,
     /// One server of sneck's.
     Embedded,
+    /// One Redis, which syncs every command to its log.
+    Redis,
+    /// One node of Cassandra.
+    Cassandra,
 }
 
 impl StoreKind {
@@ -42,6 +50,34 @@ impl StoreKind {
         match self {
             StoreKind::ZooKeeper => Store::ZooKeeper,
             StoreKind::Embedded => Store::Embedded,
+            StoreKind::Redis => Store::Redis,
+            StoreKind::Cassandra => Store::Cassandra,
+        }
+    }
+
+    /// Whether it speaks ZooKeeper's protocol: locks are nodes, and holders have sessions.
+    pub fn is_zookeeper(self) -> bool {
+        matches!(self, StoreKind::ZooKeeper | StoreKind::Embedded)
+    }
+
+    /// Whether clients can be led through proxies. Cassandra's are told by its nodes where these are.
+    pub fn has_proxies(self) -> bool {
+        self != StoreKind::Cassandra
+    }
+
+    /// Where locks are, for clients of sneck: `term` is that of a session or of a lease.
+    pub fn url(self, hosts: &str, term: Duration) -> String {
+        let ms = term.as_millis();
+        match self {
+            StoreKind::ZooKeeper | StoreKind::Embedded => {
+                format!("zk://{hosts}{ROOT}?timeout={ms}ms&connect-timeout={ms}ms")
+            }
+            StoreKind::Redis => format!("redis://{hosts}?term={ms}ms&connect-timeout={ms}ms"),
+            StoreKind::Cassandra => {
+                format!(
+                    "cassandra://{hosts}/chaos?create=keyspace&replicas=1&ttl={ms}ms&skew=100ms"
+                )
+            }
         }
     }
 }
@@ -51,6 +87,8 @@ impl fmt::Display for StoreKind {
         f.write_str(match self {
             StoreKind::ZooKeeper => "zookeeper",
             StoreKind::Embedded => "embedded",
+            StoreKind::Redis => "redis",
+            StoreKind::Cassandra => "cassandra",
         })
     }
 }
@@ -62,6 +100,10 @@ pub enum Servers {
     ZooKeeper(Ensemble),
     /// Sneck's own.
     Embedded(Embedded),
+    /// Of Redis.
+    Redis(redis::Servers),
+    /// Of Cassandra.
+    Cassandra(cassandra::Cluster),
 }
 
 /// What a server says of itself.
@@ -99,6 +141,8 @@ impl Servers {
                 let reap = format!("reap={}", REAP_EVERY.as_millis());
                 Embedded::start(program, [tick, reap]).await.map(Servers::Embedded)
             }
+            StoreKind::Redis => foreign::redis().await.map(Servers::Redis),
+            StoreKind::Cassandra => foreign::cassandra().await.map(Servers::Cassandra),
         }
     }
 
@@ -107,29 +151,34 @@ impl Servers {
         match self {
             Servers::ZooKeeper(_) => StoreKind::ZooKeeper,
             Servers::Embedded(_) => StoreKind::Embedded,
-        }
-    }
-
-    fn as_ensemble(&self) -> &Ensemble {
-        match self {
-            Servers::ZooKeeper(ensemble) => ensemble,
-            Servers::Embedded(embedded) => embedded.as_ensemble(),
+            Servers::Redis(_) => StoreKind::Redis,
+            Servers::Cassandra(_) => StoreKind::Cassandra,
         }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.as_ensemble().nodes()
+        match self {
+            Servers::ZooKeeper(ensemble) => ensemble.nodes(),
+            Servers::Embedded(_) => 1,
+            Servers::Redis(servers) => servers.len(),
+            Servers::Cassandra(cluster) => cluster.nodes(),
+        }
     }
 
     /// Where one listens.
     pub fn addr(&self, server: usize) -> SocketAddr {
-        self.as_ensemble().addr(server)
+        match self {
+            Servers::ZooKeeper(ensemble) => ensemble.addr(server),
+            Servers::Embedded(embedded) => embedded.as_ensemble().addr(server),
+            Servers::Redis(servers) => servers.addr(server),
+            Servers::Cassandra(cluster) => cluster.addr(server),
+        }
     }
 
-    /// Where all listen, as clients take it.
-    pub fn connect_string(&self) -> String {
-        self.as_ensemble().connect_string()
+    /// Where all listen.
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        (0..self.count()).map(|server| self.addr(server)).collect()
     }
 
     /// The process of one, while it runs.
@@ -137,6 +186,8 @@ impl Servers {
         match self {
             Servers::ZooKeeper(ensemble) => ensemble.pid(server),
             Servers::Embedded(embedded) => embedded.pid(),
+            Servers::Redis(servers) => servers.pid(server),
+            Servers::Cassandra(cluster) => cluster.pid(server),
         }
     }
 
@@ -145,6 +196,8 @@ impl Servers {
         match self {
             Servers::ZooKeeper(ensemble) => ensemble.kill(server).await,
             Servers::Embedded(embedded) => embedded.kill().await,
+            Servers::Redis(servers) => servers.kill(server),
+            Servers::Cassandra(cluster) => cluster.kill(server).await,
         }
     }
 
@@ -153,6 +206,8 @@ impl Servers {
         match self {
             Servers::ZooKeeper(ensemble) => ensemble.start_server(server).await,
             Servers::Embedded(embedded) => embedded.start_again(),
+            Servers::Redis(servers) => servers.start_server(server),
+            Servers::Cassandra(cluster) => cluster.start_node(server).await,
         }
     }
 
@@ -178,8 +233,28 @@ impl Servers {
 
     /// What one says of itself, if it serves.
     pub async fn told(&self, server: usize) -> Option<Told> {
-        let answer = ask(self.addr(server), "srvr").await.ok()?;
-        told(&answer)
+        let addr = self.addr(server);
+        let serves = match self.kind() {
+            StoreKind::ZooKeeper | StoreKind::Embedded => {
+                let answer = ask(addr, "srvr").await.ok()?;
+                return told(&answer);
+            }
+            StoreKind::Redis => foreign::redis_serves(addr).await,
+            StoreKind::Cassandra => foreign::cassandra_serves(addr).await,
+        };
+        // The only one there is.
+        serves.then_some(Told { leads: true, zxid: 0 })
+    }
+
+    /// Forgets all there is, as an operator does who thinks that it is a cache.
+    ///
+    /// # Errors
+    /// Where there is no such command, or it is not answered.
+    pub async fn forget(&self) -> Result<(), String> {
+        match self {
+            Servers::Redis(_) => foreign::flush(self.addr(0)).await,
+            _ => Err(format!("{} has no command to forget everything", self.kind())),
+        }
     }
 
     /// The server that decides just now, and what it says.
@@ -232,6 +307,9 @@ impl Servers {
 
     /// The sessions that the server which decides keeps, if it tells them.
     pub async fn sessions(&self, leader: usize) -> Option<BTreeSet<String>> {
+        if !self.kind().is_zookeeper() {
+            return None;
+        }
         let dump = ask(self.addr(leader), "dump").await.ok()?;
         sessions(&dump)
     }

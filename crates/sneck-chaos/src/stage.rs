@@ -1,7 +1,6 @@
 //! All that takes part in a campaign: servers, seats of clients with their proxies, and who looks on.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +10,13 @@ use sneck_history::{Event, Teller};
 use sneck_testkit::proxy::Proxy;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::client::Client;
-use crate::observer::{Observer, ROOT};
+use crate::client::{Client, Posting, Stranger, Worker};
+use crate::library::Library;
+use crate::observer::{Observer, Whose};
 use crate::orders::{Defect, Orders, Share, Work};
+use crate::owners::Owners;
 use crate::sentry::Sentry;
-use crate::servers::Servers;
+use crate::servers::{Servers, StoreKind};
 
 /// What every client of a campaign is told alike.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Cast {
     pub lanes: u32,
     /// The session timeout.
     pub session: Duration,
+    /// Whose locks they take; none for workers of ours, which take every kind of lock.
+    pub library: Option<Library>,
     /// What they do.
     pub work: Work,
     /// Whether half of them have a guardian.
@@ -52,6 +55,7 @@ pub struct Stage {
     /// Who looks at the servers.
     pub sentry: Sentry,
     cast: Cast,
+    owners: Owners,
     clients: AtomicU32,
     faults: AtomicU64,
     teller: Mutex<Teller>,
@@ -60,10 +64,34 @@ pub struct Stage {
 /// Where one client is at a time. Its successor has the same proxies.
 #[derive(Debug)]
 pub struct Seat {
-    /// One for each server.
-    pub proxies: Vec<Proxy>,
+    way: Way,
+    /// One for each server; none where clients find servers by themselves.
+    pub proxies: Arc<[Proxy]>,
     /// Who sits there.
     pub client: AsyncMutex<Client>,
+}
+
+/// How whoever sits in a seat comes to the servers.
+#[derive(Debug)]
+struct Way {
+    seat: usize,
+    store: StoreKind,
+    hosts: String,
+    proxies: Arc<[Proxy]>,
+}
+
+impl Way {
+    fn open(seat: usize, servers: &Servers) -> io::Result<Way> {
+        let (store, addrs) = (servers.kind(), servers.addrs());
+        let proxied = addrs.iter().filter(|_| store.has_proxies());
+        let proxies: Arc<[Proxy]> =
+            proxied.map(|addr| Proxy::start(*addr)).collect::<io::Result<_>>()?;
+        let hosts: Vec<String> = match proxies.is_empty() {
+            true => addrs.iter().map(ToString::to_string).collect(),
+            false => proxies.iter().map(|proxy| proxy.addr().to_string()).collect(),
+        };
+        Ok(Way { seat, store, hosts: hosts.join(","), proxies })
+    }
 }
 
 impl Stage {
@@ -74,25 +102,27 @@ impl Stage {
     pub async fn set(cast: Cast, servers: Servers) -> Result<Stage, String> {
         let told = |error: io::Error| error.to_string();
         let servers = Arc::new(servers);
-        let addrs: Vec<SocketAddr> =
-            (0..servers.count()).map(|server| servers.addr(server)).collect();
         let clients = AtomicU32::new(1);
+        let owners = Owners::default();
         let mut seats = Vec::new();
-        for _ in 0..cast.seats {
-            let proxies: io::Result<Vec<Proxy>> =
-                addrs.iter().map(|addr| Proxy::start(*addr)).collect();
-            let proxies = proxies.map_err(told)?;
-            let client = cast.client(&proxies, &clients).map_err(told)?;
-            seats.push(Seat { proxies, client: AsyncMutex::new(client) });
+        for number in 0..cast.seats {
+            let way = Way::open(number, &servers).map_err(told)?;
+            let client = cast.client(&way, &clients, &owners).await?;
+            let proxies = way.proxies.clone();
+            seats.push(Seat { way, proxies, client: AsyncMutex::new(client) });
         }
         for seat in &seats {
             seat.client.lock().await.ready().await.map_err(told)?;
         }
-        let observer = Observer::start(addrs, &cast.arbiter).map_err(told)?;
+        let whose = match cast.library {
+            None => Whose::OfNotes,
+            Some(_) => Whose::OfSessions(owners.clone()),
+        };
+        let observer = Observer::start(servers.clone(), &cast.arbiter, whose).map_err(told)?;
         let sentry = Sentry::start(servers.clone(), &cast.arbiter).map_err(told)?;
         let teller = Mutex::new(Teller::connect(&cast.arbiter, None).map_err(told)?);
         let faults = AtomicU64::new(1);
-        Ok(Stage { servers, seats, observer, sentry, cast, clients, faults, teller })
+        Ok(Stage { servers, seats, observer, sentry, cast, owners, clients, faults, teller })
     }
 
     /// The session timeout.
@@ -104,8 +134,9 @@ impl Stage {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn replace(&self, seat: &Seat) -> io::Result<()> {
-        *seat.client.lock().await = self.cast.client(&seat.proxies, &self.clients)?;
+    pub async fn replace(&self, seat: &Seat) -> Result<(), String> {
+        let mut client = seat.client.lock().await;
+        *client = self.cast.client(&seat.way, &self.clients, &self.owners).await?;
         Ok(())
     }
 
@@ -138,20 +169,41 @@ impl Stage {
 }
 
 impl Cast {
-    fn client(&self, proxies: &[Proxy], clients: &AtomicU32) -> io::Result<Client> {
+    async fn client(
+        &self,
+        way: &Way,
+        clients: &AtomicU32,
+        owners: &Owners,
+    ) -> Result<Client, String> {
         let client = clients.fetch_add(1, Ordering::Relaxed);
-        let addrs: Vec<String> = proxies.iter().map(|proxy| proxy.addr().to_string()).collect();
-        let session_ms = u64::try_from(self.session.as_millis()).unwrap_or_default();
-        let url = format!(
-            "zk://{}{ROOT}?timeout={session_ms}ms&connect-timeout={session_ms}ms",
-            addrs.join(",")
-        );
-        let orders = Orders {
-            url,
+        let Some(library) = self.library else {
+            let worker = self.worker(client, way).map_err(|error| error.to_string())?;
+            return Ok(Client::Ours(worker));
+        };
+        owners.sit(way.seat, client, &way.proxies);
+        let posting = Posting {
+            library,
+            program: self.program.clone(),
+            hosts: way.hosts.clone(),
+            session: self.session,
             arbiter: self.arbiter.clone(),
             client,
-            // Neighbours in number are far from each other in their choices.
-            seed: self.seed ^ u64::from(client).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            seed: self.seed_of(client),
+            lanes: self.lanes,
+            work: self.work,
+            owners: owners.clone(),
+        };
+        let stranger = Stranger::start(&posting).await;
+        stranger.map(Client::Theirs).map_err(|error| format!("{}: {error}", library.name()))
+    }
+
+    fn worker(&self, client: u32, way: &Way) -> io::Result<Worker> {
+        let session_ms = u64::try_from(self.session.as_millis()).unwrap_or_default();
+        let orders = Orders {
+            url: way.store.url(&way.hosts, self.session),
+            arbiter: self.arbiter.clone(),
+            client,
+            seed: self.seed_of(client),
             lanes: self.lanes,
             session_ms,
             work: self.work,
@@ -160,6 +212,11 @@ impl Cast {
             guarded: self.guarded && (client / 3).is_multiple_of(2),
             defect: self.defect,
         };
-        Client::start(&self.program, &orders)
+        Worker::start(&self.program, &orders)
+    }
+
+    /// Neighbours in number are far from each other in their choices.
+    fn seed_of(&self, client: u32) -> u64 {
+        self.seed ^ u64::from(client).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sneck_chaos::campaign::{Campaign, Run, Trouble};
 use sneck_chaos::fault::Kind;
+use sneck_chaos::library::Library;
 use sneck_chaos::orders::{Care, Defect, Work};
 use sneck_chaos::outcome::Outcome;
 use sneck_chaos::page;
 use sneck_chaos::plan::Amount;
 use sneck_chaos::servers::StoreKind;
-use sneck_history::{Count, Property};
+use sneck_history::{Count, Latency, Property};
 use sneck_testkit::skip::is_required;
 use sneck_testkit::{StartError, Unavailable, or_skip};
 
@@ -87,6 +88,24 @@ async fn twenty_faults_on_zookeeper_violate_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_faults_on_the_embedded_server_violate_nothing() {
     is_clean(StoreKind::Embedded).await;
+}
+
+/// What others' locks are driven by, with our own: a fault of each kind that there can be then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_told_to_lock_is_judged_as_workers_are() {
+    or_skip!(asked_for());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut campaign = campaign(StoreKind::Embedded, folder.path());
+    campaign.library = Some(Library::Sneck);
+    campaign.floors = false;
+    let run = or_skip!(run(&campaign).await);
+    if !run.report.is_clean() {
+        panic!("{}\nthe history stays in {}", run.report, folder.keep().display());
+    }
+    // All that a table says something of has happened.
+    let measured = [Latency::Handoff, Latency::Wakeup, Latency::Takeover];
+    assert!(measured.iter().all(|latency| run.report.measured(*latency) > 0), "{}", run.report);
+    assert!(run.report.count(Count::Writes) > 0, "{}", run.report);
 }
 
 /// A run in which holders are stopped for longer than their sessions, by clients that are broken so.

@@ -162,7 +162,9 @@ impl Lane {
     /// Tells of an end without a grant. That no place is left is certain only under the session that was
     /// asked under: one that our clock has ended lives on at the servers for a while, with all its places.
     async fn tell_end(&self, attempts: &[Attempt], session: Option<String>, has_left: bool) {
-        let is_the_same = session.is_some() && self.connection.session_now().await == session;
+        let has_sessions = self.connection.zookeeper.is_some();
+        let is_the_same =
+            !has_sessions || (session.is_some() && self.connection.session_now().await == session);
         self.tell_all(attempts, |attempt| match has_left && is_the_same {
             true => Event::Refused { attempt },
             false => Event::Unsure { attempt },

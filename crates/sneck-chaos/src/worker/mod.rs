@@ -25,7 +25,7 @@ use std::time::Duration;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use sneck::guardian::Guardian;
 use sneck::zookeeper::{ZooKeeper, ZooKeeperUrl};
-use sneck::{Error, Limits, Locks, Sharing};
+use sneck::{Backend, Error, Limits, Locks, Sharing};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -44,10 +44,12 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 const RECHECK: Duration = Duration::from_secs(60);
 
 /// What all lanes of a worker share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Connection {
     locks: Locks,
-    zookeeper: ZooKeeper,
+    backend: Arc<dyn Backend>,
+    /// The store, where it is one with sessions.
+    zookeeper: Option<ZooKeeper>,
     clock: Arc<WarpedClock>,
 }
 
@@ -65,7 +67,8 @@ pub async fn run(orders: Orders) -> std::io::Result<()> {
         // Nothing is asked of a worker before it is ready, but to go.
         _ = commands.next_line() => return Ok(()),
     };
-    let guardian = orders.guarded.then(|| guard(&connection.zookeeper, &orders)).transpose()?;
+    let guarded = connection.zookeeper.as_ref().filter(|_| orders.guarded);
+    let guardian = guarded.map(|zookeeper| guard(zookeeper, &orders)).transpose()?;
     let shared = shared(&connection, orders.sharing);
     let ledger = Ledger::open(&orders)?;
     say("ready")?;
@@ -95,7 +98,7 @@ fn guard(zookeeper: &ZooKeeper, orders: &Orders) -> std::io::Result<Guardian> {
 /// Locks whose places are shared in this way, with nobody but their clones.
 fn shared(connection: &Connection, share: Share) -> Locks {
     // Nobody who shares nothing keeps their line.
-    let locks = make_locks(&connection.zookeeper, &connection.clock);
+    let locks = make_locks(&connection.backend, &connection.clock);
     let mut sharing = match share {
         Share::No => return locks,
         Share::Coalescing => Sharing::coalescing(),
@@ -116,18 +119,36 @@ async fn connect(orders: &Orders, clock: &Arc<WarpedClock>) -> Connection {
 }
 
 async fn try_connect(orders: &Orders, clock: &Arc<WarpedClock>) -> Result<Connection, Error> {
-    let mut url = ZooKeeperUrl::parse(&orders.url)?;
-    url.session.clock = clock.clone();
-    let zookeeper = ZooKeeper::connect(url.session, url.lock).await?;
-    let locks = make_locks(&zookeeper, clock);
-    Ok(Connection { locks, zookeeper, clock: clock.clone() })
+    let (backend, zookeeper) = open(&orders.url, clock).await?;
+    let locks = make_locks(&backend, clock);
+    Ok(Connection { locks, backend, zookeeper, clock: clock.clone() })
 }
 
-fn make_locks(zookeeper: &ZooKeeper, clock: &Arc<WarpedClock>) -> Locks {
+/// The store of a URL. Only sessions go by a clock of their own beside that of locks.
+async fn open(
+    url: &str,
+    clock: &Arc<WarpedClock>,
+) -> Result<(Arc<dyn Backend>, Option<ZooKeeper>), Error> {
+    #[cfg(feature = "redis")]
+    if url.starts_with("redis") {
+        let redis = sneck::redis::Redis::connect(sneck::redis::RedisOptions::parse(url)?);
+        return Ok((Arc::new(redis.await?), None));
+    }
+    #[cfg(feature = "cassandra")]
+    if url.starts_with("cassandra") {
+        let url = sneck::cassandra::CassandraUrl::parse(url)?;
+        return Ok((Arc::new(sneck::cassandra::Cassandra::connect(url.options).await?), None));
+    }
+    let mut url = ZooKeeperUrl::parse(url)?;
+    url.session.clock = clock.clone();
+    let zookeeper = ZooKeeper::connect(url.session, url.lock).await?;
+    Ok((Arc::new(zookeeper.clone()), Some(zookeeper)))
+}
+
+fn make_locks(backend: &Arc<dyn Backend>, clock: &Arc<WarpedClock>) -> Locks {
     let mut limits = Limits::default();
     limits.recheck = RECHECK;
-    let locks = Locks::on(Arc::new(zookeeper.clone()));
-    locks.with_clock(clock.clone()).with_limits(limits)
+    Locks::on(backend.clone()).with_clock(clock.clone()).with_limits(limits)
 }
 
 async fn obey(
@@ -192,7 +213,7 @@ impl Connection {
     }
 
     async fn session_within(&self, most: Duration) -> Option<String> {
-        let session = tokio::time::timeout(most, self.zookeeper.session()).await;
+        let session = tokio::time::timeout(most, self.zookeeper.as_ref()?.session()).await;
         session.ok()?.ok().map(|session| format!("{:#x}", session.id()))
     }
 }
