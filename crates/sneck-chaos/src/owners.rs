@@ -95,9 +95,14 @@ impl Owners {
         attempt_of(known.begun.get(&(client, lock))?, made_ms)
     }
 
-    /// The place of an attempt has come, or gone.
+    /// The place of an attempt has come, or gone. That one has gone stays known, also where the library has made
+    /// another at once: whoever waits stands in line anew with that one.
     pub(crate) fn stands(&self, attempt: u64, standing: Standing) {
-        self.lock().places.insert(attempt, standing);
+        let mut known = self.lock();
+        let place = known.places.entry(attempt).or_insert(standing);
+        if *place == Standing::There {
+            *place = standing;
+        }
     }
 
     /// What became of the place of an attempt, if there was one.
@@ -141,6 +146,20 @@ mod tests {
         let of = |made_ms| attempt_of(&begun, made_ms);
         assert_eq!([of(9), of(10), of(11), of(20)], [None, None, Some(1), None]);
         assert_eq!([of(21), of(99)], [Some(3), Some(3)]);
+    }
+
+    #[test]
+    fn a_place_that_is_followed_by_another_at_once_has_gone() {
+        let owners = Owners::default();
+        let after = |standing| {
+            owners.stands(1, standing);
+            owners.standing(1)
+        };
+        assert_eq!(after(Standing::There), Some(Standing::There));
+        assert_eq!(after(Standing::Gone), Some(Standing::Gone));
+        assert_eq!(after(Standing::There), Some(Standing::Gone));
+        owners.end(1, true);
+        assert_eq!(owners.standing(1), None);
     }
 
     #[test]
