@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Mutants for each target.
     #[arg(long, default_value_t = 1_000_000)]
     rounds: u64,
+    /// Go on for so long instead, with one seed after the other.
+    #[arg(long, conflicts_with = "rounds")]
+    minutes: Option<u64>,
     /// What the mutants are made from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -37,12 +40,14 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> bool {
     match arguments.coverage {
         Some(seconds) => names(arguments).iter().all(|target| cover(target, seconds)),
-        None => succeeds(
-            fuzz()
-                .arg("run")
-                .args([arguments.rounds.to_string(), arguments.seed.to_string()])
-                .args(&arguments.targets),
-        ),
+        None => {
+            let (verb, much) = match arguments.minutes {
+                Some(minutes) => ("for", minutes),
+                None => ("run", arguments.rounds),
+            };
+            let how = [verb.to_owned(), much.to_string(), arguments.seed.to_string()];
+            succeeds(fuzz().args(how).args(&arguments.targets))
+        }
     }
 }
 

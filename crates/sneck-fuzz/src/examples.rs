@@ -1,5 +1,6 @@
 //! Inputs that are right, from which the corpus began: at least one of each kind.
 
+use crate::history;
 use bytes::{BufMut, Bytes, BytesMut};
 use sneck_server::fuzzing::{CLOSED, TIME_PASSES, example_snapshot};
 use sneck_wire::jute::Writer as _;
@@ -26,6 +27,11 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "snapshot" => vec![example_snapshot()],
         "path" => PATHS.map(Vec::from).to_vec(),
         "url" => URLS.map(Vec::from).to_vec(),
+        "ticket" => TICKETS.map(Vec::from).to_vec(),
+        "node_name" => NODE_NAMES.map(Vec::from).to_vec(),
+        "node_data" => NODE_DATA.map(Vec::from).to_vec(),
+        "record" => RECORDS.map(Vec::from).to_vec(),
+        "history" => history::examples(),
         _ => Vec::new(),
     }
 }
@@ -42,6 +48,36 @@ const URLS: [&str; 8] = [
     "zk://h:99999",
     "zk://h?timeout=",
 ];
+
+const TICKETS: [&str; 4] =
+    ["1 00 4000", "10000abcdef0001 0123456789abcdef0123456789abcdef 30000", "1 0 1", "1  1"];
+/// Of each library, and behind a line with a pattern.
+const NODE_NAMES: [&str; 14] = [
+    "_c_11111111-2222-4333-8444-555555555555-lock-0000000007",
+    "_c_11111111-2222-4333-8444-555555555555-__READ__0000000007",
+    "_c_11111111-2222-4333-8444-555555555555-__WRIT__0000000007",
+    "_c_11111111-2222-4333-8444-555555555555-latch-0000000007",
+    "_c_11111111-2222-4333-8444-555555555555-lease-0000000007",
+    "_c_0123456789abcdef0123456789abcdef-lock-0000000000",
+    "0123456789abcdef0123456789abcdef__lock__0000000001",
+    "0123456789abcdef0123456789abcdef__rlock__0000000001",
+    "0123456789abcdef0123456789abcdef",
+    "lock-2147483647",
+    "_c_x-lock--2147483648",
+    "job-*-ticket-\njob-0123456789abcdef0123456789abcdef-ticket-0000000003",
+    "*_\n0123456789abcdef0123456789abcdef_-000000003",
+    "qn-0000000001",
+];
+/// Of ourselves, of Curator, of kazoo, and of somebody who wants to be taken for us.
+const NODE_DATA: [&str; 6] = [
+    "host=web-3 pid=4242 user=alice command=make since=2026-11-23T10:00:00Z note=why by=sneck",
+    "host=h pid=1 user=u by=sneck permits=2/3 group=11111111-2222-4333-8444-555555555555",
+    "host=h%20h pid=1 user=u%0A by=sneck holds=11111111-2222-4333-8444-555555555555 yields",
+    "192.168.1.7",
+    "python-1234@host",
+    "by=sneck pid=x\u{1b}[2J host=%1b%5b2J",
+];
+const RECORDS: [&str; 3] = ["owner=deploy%0A7\nby=sneck\n", "a=1\r\na=2\nb\n=\n%=%\n", ""];
 
 fn node(path: &str, mode: CreateMode) -> NewNode {
     let (path, data) = (path.to_owned(), Some(Bytes::from_static(b"data")));

@@ -14,7 +14,9 @@
 
 pub mod corpus;
 pub mod examples;
+mod history;
 pub mod mutator;
+mod neighbour;
 pub mod random;
 mod storage;
 mod text;
@@ -45,6 +47,11 @@ pub const TARGETS: &[Target] = &[
     Target { name: "snapshot", run: storage::snapshot },
     Target { name: "path", run: text::path },
     Target { name: "url", run: text::url },
+    Target { name: "ticket", run: text::ticket },
+    Target { name: "node_name", run: sneck_zookeeper::fuzzing::node_name },
+    Target { name: "node_data", run: neighbour::node_data },
+    Target { name: "record", run: neighbour::record },
+    Target { name: "history", run: history::history },
 ];
 
 /// The target of this name.

@@ -2,12 +2,14 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use sneck_fuzz::random::Random;
 use sneck_fuzz::{TARGETS, Target, corpus, examples, mutator};
 
 const USAGE: &str = "\
 usage: sneck-fuzz run ROUNDS SEED [TARGET]...   mutants of the corpus, all targets unless named
+       sneck-fuzz for MINUTES SEED [TARGET]...  the same with one seed after the other until the time is up
        sneck-fuzz try TARGET FILE...            these inputs
        sneck-fuzz examples                      writes the inputs the corpus began with";
 
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match &arguments[..] {
         ["run", rounds, seed, targets @ ..] => run(rounds, seed, targets),
+        ["for", minutes, seed, targets @ ..] => run_for(minutes, seed, targets),
         ["try", target, files @ ..] => try_files(target, files),
         ["examples"] => write_examples(),
         _ => Err(USAGE.to_owned()),
@@ -30,24 +33,53 @@ fn main() -> ExitCode {
 }
 
 fn run(rounds: &str, seed: &str, names: &[&str]) -> Result<(), String> {
-    let number = |text: &str| text.parse::<u64>().map_err(|_| USAGE.to_owned());
     let (rounds, seed) = (number(rounds)?, number(seed)?);
-    let mut targets: Vec<&Target> =
-        names.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
-    if targets.is_empty() {
-        targets = TARGETS.iter().collect();
-    }
-    for target in targets {
-        let inputs = corpus::inputs(target.name).map_err(|error| error.to_string())?;
-        let inputs: Vec<Vec<u8>> = inputs.into_iter().map(|(_, bytes)| bytes).collect();
-        let mut random = Random::new(seed);
-        for _ in 0..rounds {
-            let mutant = mutator::mutant(&inputs, &mut random);
-            attempt(target, &mutant)?;
-        }
+    for target in named(names)? {
+        mutants(target, rounds, seed)?;
         say(&format!("{}: {rounds} mutants from seed {seed}", target.name));
     }
     Ok(())
+}
+
+/// Mutants of each target from one seed, then of each from the next, so that all get their share of the time.
+fn run_for(minutes: &str, seed: &str, names: &[&str]) -> Result<(), String> {
+    const ROUNDS: u64 = 2_000;
+    let (time, mut seed) = (Duration::from_secs(60 * number(minutes)?), number(seed)?);
+    let (targets, began) = (named(names)?, Instant::now());
+    let mut tried = 0;
+    while began.elapsed() < time {
+        for target in &targets {
+            mutants(target, ROUNDS, seed)?;
+            tried += ROUNDS;
+        }
+        seed += 1;
+    }
+    say(&format!(
+        "{tried} mutants in {} s, up to seed {}",
+        began.elapsed().as_secs(),
+        seed.saturating_sub(1)
+    ));
+    Ok(())
+}
+
+/// Tries so many mutants of a target's corpus.
+fn mutants(target: &Target, rounds: u64, seed: u64) -> Result<(), String> {
+    let inputs = corpus::inputs(target.name).map_err(|error| error.to_string())?;
+    let inputs: Vec<Vec<u8>> = inputs.into_iter().map(|(_, bytes)| bytes).collect();
+    let mut random = Random::new(seed);
+    (0..rounds).try_for_each(|_| attempt(target, &mutator::mutant(&inputs, &mut random)))
+}
+
+/// The targets of these names; all, where there are none.
+fn named(names: &[&str]) -> Result<Vec<&'static Target>, String> {
+    match names {
+        [] => Ok(TARGETS.iter().collect()),
+        names => names.iter().map(|name| find(name)).collect(),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| USAGE.to_owned())
 }
 
 fn try_files(target: &str, files: &[&str]) -> Result<(), String> {

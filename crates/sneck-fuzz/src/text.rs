@@ -3,7 +3,7 @@
 use std::fmt;
 
 use sneck_wire::path as node_path;
-use sneck_zookeeper::ZooKeeperUrl;
+use sneck_zookeeper::{SessionTicket, ZooKeeperUrl};
 
 /// Stands for a password where one is looked for in what is shown.
 const SECRET: &str = "cAnArY";
@@ -17,6 +17,19 @@ pub(crate) fn path(bytes: &[u8]) {
     assert_eq!(node_path::validate_sequential(path).is_ok(), numbered.is_ok(), "{path:?}");
     if plain.is_ok() {
         assert!(path.starts_with('/') && !path.contains("//") && !path.contains('\0'));
+    }
+}
+
+/// Reads what a process tells its guardian of a session. Nothing is shown of what is wrong with it.
+pub(crate) fn ticket(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<SessionTicket>() {
+        Ok(ticket) => {
+            let secret = ticket.secret_text();
+            let again = secret.parse::<SessionTicket>().map(|again| again.secret_text());
+            assert_eq!(again.ok(), Some(secret), "what was read is written alike");
+        }
+        Err(error) => assert!(text.len() < 8 || !error.to_string().contains(text)),
     }
 }
 

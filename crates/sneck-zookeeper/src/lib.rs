@@ -18,6 +18,9 @@ mod url;
 
 pub use credentials::Credentials;
 pub use error::{ConnectError, End, RequestError};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use lock::fuzzing;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use lock::stepping;

@@ -39,7 +39,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The source of the core, on another tokio.
     ("sneck-races-tokio", &[]),
     ("sneck-races", &["sneck-races-tokio"]),
-    ("sneck-fuzz", &["sneck-server", "sneck-wire", "sneck-zookeeper"]),
+    (
+        "sneck-fuzz",
+        &["sneck-core", "sneck-history", "sneck-server", "sneck-wire", "sneck-zookeeper"],
+    ),
     ("xtask", &["sneck-testkit"]),
 ];
 

@@ -5,6 +5,8 @@ mod capacity;
 mod claim;
 mod dialect;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod layout;
 mod path;
 mod permits;
