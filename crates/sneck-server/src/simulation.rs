@@ -5,6 +5,10 @@
 //! bytes, and answers put into them, by the same functions. What must not be seen before it is durable
 //! is handed out together with the zxid that it waits for.
 
+mod ensemble;
+
+pub use ensemble::{Answer, Asked, Decided, Kind, Leader, View};
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -186,29 +190,8 @@ impl Machine {
 
     /// An operator deletes a node, by a session of his own.
     pub fn delete(&mut self, path: &str, time_ms: u64) -> Outcome {
-        let connection = ConnectionId(OPERATOR);
-        let greeting = ConnectRequest {
-            protocol: 0,
-            last_zxid_seen: 0,
-            timeout_ms: 4_000,
-            session_id: 0,
-            password: Secret::default(),
-            read_only: None,
-        };
-        let delete = Request::Delete { path: path.to_owned(), version: -1 };
-        let request = |xid, body: Request| {
-            let header = RequestHeader { xid, op: body.op().into() };
-            Input::Request { connection, header, body: Ok(body) }
-        };
-        let inputs = [
-            Input::Opened { connection, peer: Peer::Local },
-            Input::Greeting { connection, request: greeting },
-            request(1, delete),
-            request(2, Request::CloseSession),
-            Input::Closed { connection },
-        ];
         let mut outcome = Outcome::default();
-        for input in inputs {
+        for input in inputs_of_operator(path) {
             outcome.append(self.handle(input, time_ms));
         }
         outcome.sent.retain(|sent| sent.connection != OPERATOR);
@@ -217,48 +200,23 @@ impl Machine {
 
     fn next_input(&mut self, connection: u64) -> Result<Option<Input>, NoRequest> {
         let Some(incoming) = self.incoming.get_mut(&connection) else { return Ok(None) };
-        let limit = if incoming.greeted { self.limits.frame_bytes_max } else { GREETING_BYTES_MAX };
-        let frame = FrameDecoder::new(limit).next(&mut incoming.bytes).map_err(|_| NoRequest)?;
-        let Some(frame) = frame else { return Ok(None) };
-        let connection = ConnectionId(connection);
-        if !std::mem::replace(&mut incoming.greeted, true) {
-            let request =
-                ConnectRequest::decode(&mut Reader::new(&frame)).map_err(|_| NoRequest)?;
-            return Ok(Some(Input::Greeting { connection, request }));
-        }
-        let (header, body) = understand(&frame).map_err(|_| NoRequest)?;
-        Ok(Some(Input::Request { connection, header, body }))
+        next_input(incoming, connection, &self.limits)
     }
 
     fn handle(&mut self, input: Input, time_ms: u64) -> Outcome {
-        let ending = self.ending(&input);
+        let ending = ending(&self.core, &input);
         let Effects { outputs, txns, .. } = self.core.handle(input, at(time_ms));
         let mut outcome = Outcome::default();
         for output in outputs {
             let connection = output.connection.0;
-            let bytes = match &output.frame {
-                Frame::Close => {
-                    self.incoming.remove(&connection);
-                    None
-                }
-                frame => {
-                    let mut bytes = BytesMut::new();
-                    encode(frame, &mut bytes);
-                    Some(bytes.freeze())
-                }
-            };
+            let bytes = bytes_of(&output.frame);
+            if bytes.is_none() {
+                self.incoming.remove(&connection);
+            }
             outcome.sent.push(Sent { connection, zxid: output.zxid, bytes });
         }
         outcome.written = txns.iter().map(|txn| written(txn, &ending)).collect();
         outcome
-    }
-
-    /// The nodes of sessions that this input may end: afterwards nobody can tell any more.
-    fn ending(&self, input: &Input) -> BTreeMap<i64, Vec<String>> {
-        if !matches!(input, Input::Tick | Input::Request { body: Ok(Request::CloseSession), .. }) {
-            return BTreeMap::new();
-        }
-        self.core.sessions_with_nodes()
     }
 }
 
@@ -272,6 +230,67 @@ impl Outcome {
 
 /// A peer that speaks something else.
 struct NoRequest;
+
+/// Cuts the next request out of what has come on a connection.
+fn next_input(
+    incoming: &mut Incoming,
+    connection: u64,
+    limits: &Limits,
+) -> Result<Option<Input>, NoRequest> {
+    let limit = if incoming.greeted { limits.frame_bytes_max } else { GREETING_BYTES_MAX };
+    let frame = FrameDecoder::new(limit).next(&mut incoming.bytes).map_err(|_| NoRequest)?;
+    let Some(frame) = frame else { return Ok(None) };
+    let connection = ConnectionId(connection);
+    if !std::mem::replace(&mut incoming.greeted, true) {
+        let request = ConnectRequest::decode(&mut Reader::new(&frame)).map_err(|_| NoRequest)?;
+        return Ok(Some(Input::Greeting { connection, request }));
+    }
+    let (header, body) = understand(&frame).map_err(|_| NoRequest)?;
+    Ok(Some(Input::Request { connection, header, body }))
+}
+
+/// What a frame is on the wire; nothing for the end of a connection.
+fn bytes_of(frame: &Frame) -> Option<Bytes> {
+    if *frame == Frame::Close {
+        return None;
+    }
+    let mut bytes = BytesMut::new();
+    encode(frame, &mut bytes);
+    Some(bytes.freeze())
+}
+
+/// What an operator does to delete a node, by a session of his own.
+fn inputs_of_operator(path: &str) -> [Input; 5] {
+    let connection = ConnectionId(OPERATOR);
+    let greeting = ConnectRequest {
+        protocol: 0,
+        last_zxid_seen: 0,
+        timeout_ms: 4_000,
+        session_id: 0,
+        password: Secret::default(),
+        read_only: None,
+    };
+    let delete = Request::Delete { path: path.to_owned(), version: -1 };
+    let request = |xid, body: Request| {
+        let header = RequestHeader { xid, op: body.op().into() };
+        Input::Request { connection, header, body: Ok(body) }
+    };
+    [
+        Input::Opened { connection, peer: Peer::Local },
+        Input::Greeting { connection, request: greeting },
+        request(1, delete),
+        request(2, Request::CloseSession),
+        Input::Closed { connection },
+    ]
+}
+
+/// The nodes of sessions that this input may end: afterwards nobody can tell any more.
+fn ending(core: &Core, input: &Input) -> BTreeMap<i64, Vec<String>> {
+    if !matches!(input, Input::Tick | Input::Request { body: Ok(Request::CloseSession), .. }) {
+        return BTreeMap::new();
+    }
+    core.sessions_with_nodes()
+}
 
 impl Core {
     /// The nodes of every session.

@@ -21,6 +21,10 @@ pub struct Totals {
     pub runs: u64,
     /// How long they lasted, in simulated milliseconds.
     pub lasted_ms: u64,
+    /// How often a server has come to lead an ensemble.
+    pub reigns: u64,
+    /// A number that stands for all their traces, in whatever order they came.
+    pub traces: u64,
     /// What was counted in their histories.
     pub counts: BTreeMap<Count, u64>,
     /// Faults by kind.
@@ -54,6 +58,8 @@ impl Totals {
             }
         };
         self.lasted_ms += run.lasted_ms;
+        self.reigns += run.reigns;
+        self.traces = self.traces.wrapping_add(run.trace.rotate_left(seed as u32 % 64));
         for (count, more) in &run.report.counts {
             *self.counts.entry(*count).or_default() += more;
         }
@@ -109,12 +115,14 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.lasted_ms as f64 / 3_600_000.0;
         writeln!(f, "{:>12}  runs, {hours:.1} simulated hours", self.runs)?;
+        writeln!(f, "{:>12}  leaders of ensembles", self.reigns)?;
         for (count, value) in &self.counts {
             writeln!(f, "{value:>12}  {count}")?;
         }
         for (kind, value) in &self.faults {
             writeln!(f, "{value:>12}  faults: {kind}")?;
         }
+        writeln!(f, "traces: {:016x}", self.traces)?;
         for (seed, failure) in &self.failures {
             writeln!(f, "cargo xtask sim --seed {seed} --trace   # {}", failure.fault)?;
             write!(f, "{}", failure.text)?;

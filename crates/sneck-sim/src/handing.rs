@@ -187,7 +187,7 @@ fn waits_behind(line: &BTreeMap<u64, Place>, number: u64) -> Option<u64> {
 /// happened: the first look and its answer, or an event; a pause; a request, which is made durable.
 fn notice_ms(plan: &Plan) -> u64 {
     const PAUSE_MS: u64 = 100;
-    4 * (plan.latency_ms.1 + 3) + 2 * plan.sync_ms.1 + PAUSE_MS
+    4 * (plan.latency_ms.1 + 3) + 2 * plan.sync_ms.1 + 2 * plan.round_ms() + PAUSE_MS
 }
 
 fn is_mutex(lock: &str) -> bool {

@@ -1,7 +1,8 @@
 //! The shipped client and server under simulated networks, disks, clocks and operators, from seeds.
 //!
 //! Clients run as their users run them: `sneck::Locks` over a ZooKeeper session, on a runtime of tokio
-//! with a clock of its own. The server is the core of `sneck-server`. Between them is a network that
+//! with a clock of its own. The server is the core of `sneck-server`, or several of them are an ensemble
+//! of which one decides. Between them is a network that
 //! delays, splits, holds, swallows and cuts, below the server a disk that takes its time and loses what
 //! was not synced, and above all of it somebody who stops and kills processes and deletes nodes. What
 //! happens is written down as a history and judged by the checkers of `sneck-history`.
@@ -18,6 +19,7 @@
 //! ```
 
 mod campaign;
+mod ensemble;
 mod handing;
 mod host;
 mod mutants;
@@ -36,7 +38,9 @@ mod world;
 
 pub use campaign::{Failure, Totals, campaign, run_safely};
 pub use mutants::{MUTANTS, Mutant, Witness};
-pub use plan::{Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Share, Step, Trouble};
+pub use plan::{
+    Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Servers, Share, Step, Trouble, Who,
+};
 pub use shrink::shrink;
 pub use verdict::Run;
 pub use world::run;

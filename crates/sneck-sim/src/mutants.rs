@@ -87,6 +87,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("what-was-missed-is-not-told", "our own: watches set again without a look"),
     mutant("numbers-count-children", "kazoo#606: numbers that are not unique"),
     mutant("an-end-is-forgotten-by-a-restart", "ZOOKEEPER-4785: a transaction lost"),
+    mutant("an-answered-ping-is-a-proof", "Curator, kazoo: judged by the connection"),
+    mutant("a-look-goes-to-whoever-is-near", "a sweep for ghosts without `sync`"),
     mutant("handed-on-after-a-loss", "etcd#11456: a lease not looked at after waiting")
         .by_test(SHARING, "nothing_is_handed_on_after_a_loss"),
     mutant("a-lost-place-is-entered", "our own: the same, without waiting")

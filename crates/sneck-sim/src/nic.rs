@@ -20,8 +20,8 @@ use tokio::sync::oneshot;
 /// What a process sends.
 #[derive(Debug, Clone)]
 pub(crate) enum Up {
-    /// A connection is wanted.
-    Open(u64),
+    /// A connection is wanted, to one of the servers.
+    Open(u64, usize),
     /// Bytes on a connection.
     Bytes(u64, Bytes),
     /// A connection is over.
@@ -203,6 +203,9 @@ impl fmt::Debug for Nic {
     }
 }
 
+/// The port of the first of the servers. The others have those after it.
+pub(crate) const FIRST_PORT: u16 = Server::PORT_DEFAULT;
+
 /// What a process's clock shows when the run begins.
 const CLOCK_BASE_NS: u64 = 1_000_000_000_000;
 
@@ -222,7 +225,7 @@ impl Clock for Nic {
 
 #[async_trait]
 impl Connector for Nic {
-    async fn connect(&self, _: &Server) -> io::Result<Box<dyn Duplex>> {
+    async fn connect(&self, server: &Server) -> io::Result<Box<dyn Duplex>> {
         let (sender, opened) = oneshot::channel();
         let number = {
             let mut inner = self.inner();
@@ -232,7 +235,7 @@ impl Connector for Nic {
         };
         // Whoever loses patience closes it.
         let stream = Stream { nic: self.clone(), number };
-        self.send(Up::Open(number));
+        self.send(Up::Open(number, usize::from(server.port - FIRST_PORT)));
         match opened.await {
             Ok(true) => Ok(Box::new(stream)),
             _ => Err(io::ErrorKind::ConnectionRefused.into()),

@@ -32,10 +32,39 @@ pub struct Plan {
     pub splits: bool,
     /// When clients begin no more steps.
     pub busy_ms: u64,
+    /// The servers of an ensemble; without them there is one server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub servers: Option<Servers>,
     /// Those who ask for locks.
     pub clients: Vec<Client>,
     /// What goes wrong, in no particular order.
     pub faults: Vec<Fault>,
+}
+
+/// Servers of which one decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Servers {
+    /// How many there are.
+    pub members: u8,
+    /// After how many ticks without a word a member is given up by its leader, and the other way round.
+    pub sync_limit: u64,
+    /// How long a message takes from one to another, from and to.
+    pub link_ms: (u64, u64),
+    /// How long after it is known to be committed a member makes a transaction, from and to.
+    pub lag_ms: (u64, u64),
+    /// How long an election takes, from and to.
+    pub elect_ms: (u64, u64),
+}
+
+/// A member of an ensemble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// Whoever leads when it begins.
+    Leader,
+    /// The one with this number.
+    Member(u8),
 }
 
 /// One process that asks for locks.
@@ -193,6 +222,31 @@ pub enum Trouble {
     SlowDisk(u64),
     /// An operator deletes one of the places there are just then.
     Remove(u64),
+    /// A member of the ensemble is killed, and back at the end of it with what its disk has kept.
+    KillMember {
+        /// Which one.
+        who: Who,
+        /// How much of what was not durable yet is there, in thousandths.
+        kept: u64,
+    },
+    /// A member of the ensemble is stopped.
+    PauseMember(Who),
+    /// A member of the ensemble and the others do not hear of each other. Clients do.
+    CutOff {
+        /// Which one.
+        who: Who,
+        /// Whether it hears nothing.
+        inbound: bool,
+        /// Whether nothing is heard of it.
+        outbound: bool,
+    },
+    /// A member of the ensemble makes what is committed so many milliseconds later.
+    Lag {
+        /// Which one.
+        who: Who,
+        /// How much later.
+        ms: u64,
+    },
 }
 
 impl Trouble {
@@ -211,6 +265,13 @@ impl Trouble {
             Trouble::Refuse => "refuse",
             Trouble::SlowDisk(_) => "slow disk",
             Trouble::Remove(_) => sneck_history::REMOVAL,
+            Trouble::KillMember { who: Who::Leader, .. } => "leader killed",
+            Trouble::KillMember { .. } => "member killed",
+            Trouble::PauseMember(Who::Leader) => "leader paused",
+            Trouble::PauseMember(_) => "member paused",
+            Trouble::CutOff { who: Who::Leader, .. } => "leader cut off",
+            Trouble::CutOff { .. } => "member cut off",
+            Trouble::Lag { .. } => "member lags",
         }
     }
 
@@ -286,6 +347,27 @@ impl Plan {
         if self.shares() { locks.collect() } else { BTreeSet::new() }
     }
 
+    /// How many servers there are.
+    pub(crate) fn server_count(&self) -> u16 {
+        self.servers.map_or(1, |servers| servers.members.into())
+    }
+
+    /// How much longer an ensemble takes for a request than one server does: there and back again, between
+    /// members, on a disk, and until it is made.
+    pub(crate) fn round_ms(&self) -> u64 {
+        let round = |servers: Servers| 4 * servers.link_ms.1 + self.sync_ms.1 + servers.lag_ms.1;
+        self.servers.map_or(0, round)
+    }
+
+    /// How long an ensemble takes until it serves again when nothing is wrong any more: until all have
+    /// noticed what was, and have agreed on a leader.
+    pub(crate) fn recovery_ms(&self) -> u64 {
+        let recovery = |servers: Servers| {
+            2 * servers.sync_limit * self.tick_ms + 4 * servers.elect_ms.1 + 2_000
+        };
+        self.servers.map_or(0, recovery)
+    }
+
     /// Packets take at least so long: until then processes can run without looking at each other.
     pub(crate) fn window_ms(&self) -> u64 {
         self.latency_ms.0.max(1)
@@ -345,7 +427,7 @@ impl Plan {
     /// Whether nothing had gone wrong for a client and the store for two sessions, nor did until then. What an
     /// operator does to others is nothing of it.
     pub(crate) fn is_calm(&self, client: usize, from_ms: u64, to_ms: u64) -> bool {
-        let from_ms = from_ms.saturating_sub(2 * self.session_ms + 3_000);
+        let from_ms = from_ms.saturating_sub(2 * self.session_ms + 3_000 + self.recovery_ms());
         !self.faults.iter().any(|fault| {
             let concerns = fault.what.client().is_none_or(|of| of == client);
             let is_removal = matches!(fault.what, Trouble::Remove(_));

@@ -16,7 +16,7 @@ use sneck_zookeeper::{LockOptions, Server, SessionOptions, ZooKeeper};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::nic::Nic;
+use crate::nic::{FIRST_PORT, Nic};
 use crate::plan::{Ask, Cancel, PERMITS, Plan, Share, Step};
 
 /// Runs a client to its end.
@@ -63,7 +63,8 @@ fn sharing(share: Share) -> Sharing {
 
 /// Opens a session, however often it takes.
 async fn connect(nic: &Nic, plan: &Plan, seed: u64) -> ZooKeeper {
-    let mut options = SessionOptions::new(vec![Server::new("server", 2181)]);
+    let server = |at| Server::new("server", FIRST_PORT + at);
+    let mut options = SessionOptions::new((0..plan.server_count()).map(server).collect());
     options.timeout = Duration::from_millis(plan.asked_ms.unwrap_or(plan.session_ms));
     options.connector = Arc::new(nic.clone());
     options.clock = Arc::new(nic.clone());

@@ -90,6 +90,10 @@ impl Shrinker {
         change(true, |plan| plan.sync_ms = (1, 1));
         change(true, |plan| plan.latency_ms.1 = plan.latency_ms.0);
         change(true, |plan| {
+            let servers = plan.servers.iter_mut();
+            servers.for_each(|servers| (servers.lag_ms, servers.link_ms) = ((0, 0), (1, 1)));
+        });
+        change(true, |plan| {
             let steps =
                 plan.clients.iter_mut().flat_map(|client| client.tasks.iter_mut().flatten());
             steps.for_each(|step| step.cancel = None);

@@ -5,7 +5,9 @@
 
 use fastrand::Rng;
 
-use crate::plan::{Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Share, Step, Trouble};
+use crate::plan::{
+    Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Servers, Share, Step, Trouble, Who,
+};
 
 /// How long clients go on asking and faults go on beginning, in milliseconds.
 const BUSY_MS: u64 = 20_000;
@@ -15,8 +17,19 @@ impl Plan {
     /// that stay, servers killed amid a write. Those below stay what they were, and what was seen in them.
     pub const WIDER_FROM: u64 = 10_000;
 
+    /// The first seed whose plans have an ensemble, besides all that.
+    pub const ENSEMBLES_FROM: u64 = 1_000_000;
+
     /// The plan of a seed.
     pub fn of_seed(seed: u64) -> Plan {
+        let mut plan = Self::with_one_server(seed);
+        if seed >= Self::ENSEMBLES_FROM {
+            add_ensemble(&mut plan);
+        }
+        plan
+    }
+
+    fn with_one_server(seed: u64) -> Plan {
         let is_wide = seed >= Self::WIDER_FROM;
         let mut rng = Rng::with_seed(seed);
         let tick_ms = pick(&mut rng, &[500, 1_000, 2_000]);
@@ -38,6 +51,7 @@ impl Plan {
             sync_ms: (1, sync_ms),
             splits: rng.u8(..4) == 0,
             busy_ms: BUSY_MS,
+            servers: None,
             clients,
             faults: {
                 let mut faults = faults(&mut rng, count, session_ms);
@@ -47,6 +61,66 @@ impl Plan {
                 faults
             },
         }
+    }
+}
+
+/// Three or five servers, near each other, and what befalls them.
+fn add_ensemble(plan: &mut Plan) {
+    /// Clients further away would be given up while they wait for everybody.
+    const LATENCY_MS_MAX: u64 = 60;
+    let mut rng = Rng::with_seed(plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    plan.latency_ms.1 = plan.latency_ms.1.min(LATENCY_MS_MAX);
+    let servers = Servers {
+        members: pick(&mut rng, &[3, 3, 3, 5]),
+        sync_limit: rng.u64(2..=5),
+        link_ms: pick(&mut rng, &[(1, 1), (1, 3), (2, 10)]),
+        lag_ms: pick(&mut rng, &[(0, 0), (0, 10), (1, plan.session_ms / 24)]),
+        elect_ms: pick(&mut rng, &[(50, 100), (100, 400), (200, 1_000)]),
+    };
+    plan.servers = Some(servers);
+    plan.faults.extend(member_faults(&mut rng, &servers, plan.tick_ms, plan.session_ms));
+}
+
+fn member_faults(rng: &mut Rng, servers: &Servers, tick_ms: u64, session_ms: u64) -> Vec<Fault> {
+    /// The kinds: see `member_trouble`.
+    const KINDS: u8 = 4;
+    let kinds: Vec<u8> = (0..KINDS).filter(|_| rng.bool()).collect();
+    let count = if kinds.is_empty() { 0 } else { rng.usize(1..=6) };
+    let silence_ms = servers.sync_limit * tick_ms;
+    let mut faults: Vec<Fault> = (0..count)
+        .map(|_| {
+            let kind = pick(rng, &kinds);
+            let base_ms = pick(rng, &[silence_ms / 2, silence_ms, silence_ms * 2, session_ms]);
+            Fault {
+                at_ms: rng.u64(1_500..BUSY_MS),
+                for_ms: rng.u64(base_ms / 2..=base_ms * 3 / 2).max(1),
+                what: member_trouble(rng, kind, servers, session_ms),
+            }
+        })
+        .collect();
+    // Whoever is near a member that is cut off is best heard of it when it hops from one to another.
+    if rng.bool() {
+        let hops = rng.usize(1..=6);
+        faults.extend((0..hops).map(|_| {
+            let what = Trouble::Cut(rng.usize(..2));
+            Fault { at_ms: rng.u64(1_500..BUSY_MS), for_ms: 0, what }
+        }));
+    }
+    faults
+}
+
+fn member_trouble(rng: &mut Rng, kind: u8, servers: &Servers, session_ms: u64) -> Trouble {
+    let member = Who::Member(rng.u8(..servers.members));
+    let who = if rng.bool() { Who::Leader } else { member };
+    match kind {
+        0 => Trouble::KillMember { who, kept: pick(rng, &[0, 500, 1_000]) },
+        1 => Trouble::PauseMember(who),
+        2 => {
+            let ways = [(true, true), (true, true), (true, false), (false, true)];
+            let (inbound, outbound) = pick(rng, &ways);
+            Trouble::CutOff { who, inbound, outbound }
+        }
+        _ => Trouble::Lag { who: member, ms: pick(rng, &[50, 400, session_ms]) },
     }
 }
 

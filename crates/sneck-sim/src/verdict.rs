@@ -22,6 +22,8 @@ pub struct Run {
     pub complaints: Vec<String>,
     /// How long it lasted, in simulated milliseconds.
     pub lasted_ms: u64,
+    /// How often a server has come to lead an ensemble.
+    pub reigns: u64,
     header: Header,
     entries: Vec<Entry>,
 }
@@ -67,7 +69,7 @@ pub(crate) fn conclude(
     truth: &Truth,
     complaints: Vec<String>,
     trace: Trace,
-    lasted_ms: u64,
+    (lasted_ms, reigns): (u64, u64),
 ) -> Run {
     let header = header(plan);
     let mut judge = Judge::new(header.clone());
@@ -86,24 +88,27 @@ pub(crate) fn conclude(
         judge.see(entry);
     }
     let (trace, lines) = trace.conclude();
-    Run { trace, lines, report: judge.conclude(), complaints, lasted_ms, header, entries }
+    Run { trace, lines, report: judge.conclude(), complaints, lasted_ms, reigns, header, entries }
 }
 
 fn header(plan: &Plan) -> Header {
     const MS: u64 = 1_000_000;
     // As servers grant it.
     let session_ms = plan.session_ms.clamp(2 * plan.tick_ms, 20 * plan.tick_ms);
-    let mut header = Header::new(Store::Embedded);
+    let recovery_ms = plan.recovery_ms();
+    let store = if plan.servers.is_some() { Store::ZooKeeper } else { Store::Embedded };
+    let mut header = Header::new(store);
     header.about = format!("simulation of seed {}", plan.seed);
     header.shared = plan.shared_locks();
     header.bounds = Bounds {
         session_ns: session_ms * MS,
         tick_ns: plan.tick_ms * MS,
         // Who waits for two locks may have to wait for another holder when the first has died.
-        slack_ns: if plan.has_pairs() { 120_000 * MS } else { 3_000 * MS },
-        election_ns: 0,
-        grant_ns: (2 * session_ms + 3_000) * MS,
-        cancel_ns: (2 * session_ms + 3_000) * MS,
+        slack_ns: if plan.has_pairs() { 120_000 * MS } else { (3_000 + recovery_ms) * MS },
+        // A new leader gives all sessions their whole time.
+        election_ns: plan.servers.map_or(0, |_| (recovery_ms + session_ms) * MS),
+        grant_ns: (2 * session_ms + 3_000 + recovery_ms) * MS,
+        cancel_ns: (2 * session_ms + 3_000 + recovery_ms) * MS,
     };
     header
 }

@@ -4,6 +4,8 @@
 #[derive(Debug)]
 pub(crate) struct Wire {
     pub(crate) client: usize,
+    /// To which of the servers.
+    pub(crate) server: usize,
     pub(crate) up: Way,
     pub(crate) down: Way,
     /// Nothing arrives any more, and both ends are told so.
@@ -19,8 +21,8 @@ pub(crate) struct Way {
 }
 
 impl Wire {
-    pub(crate) fn new(client: usize) -> Self {
-        Wire { client, up: Way::default(), down: Way::default(), broken: false }
+    pub(crate) fn new(client: usize, server: usize) -> Self {
+        Wire { client, server, up: Way::default(), down: Way::default(), broken: false }
     }
 
     /// From now on a direction swallows what is sent in it.

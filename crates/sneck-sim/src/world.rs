@@ -3,13 +3,16 @@
 //! Time goes in windows no longer than the shortest way of a packet. In each, every process runs for
 //! itself; then what they sent and told, and all else that happens in the window, happens in its order.
 
+mod members;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
 use sneck_history::{Arbiter, Entry, Event, Message, Reply, Say};
-use sneck_server::simulation::{Done, Sent, Shape, Written};
+use sneck_server::simulation::{Done, Outcome, Sent, Shape, Written};
 
+use crate::ensemble::{Ensemble, Turn};
 use crate::handing::Handing;
 use crate::host::Host;
 use crate::nic::{Down, Up};
@@ -29,11 +32,15 @@ pub fn run(plan: &Plan, readable: bool) -> Run {
     let stuck = stuck.map(|(at, _)| format!("client {} did not come to an end", at + 1));
     let mut complaints = std::mem::take(&mut world.complaints);
     complaints.append(&mut world.handing.complaints);
+    let reigns = world.ensemble.as_mut().map_or(0, |ensemble| {
+        complaints.append(&mut ensemble.complaints);
+        ensemble.reigns
+    });
     complaints.extend(world.left_over());
     complaints.extend(stuck);
     complaints.extend(hosts.iter().filter_map(|host| host.panic().map(ToOwned::to_owned)));
     world.tell(quiet_ms, None, Event::Quiet);
-    conclude(plan, world.entries, &world.truth, complaints, world.trace, quiet_ms)
+    conclude(plan, world.entries, &world.truth, complaints, world.trace, (quiet_ms, reigns))
 }
 
 struct World<'a> {
@@ -41,7 +48,11 @@ struct World<'a> {
     rng: Rng,
     queue: BTreeMap<(u64, u64), Happening>,
     number: u64,
+    /// The one server there is, unless there is an ensemble.
     station: Station,
+    ensemble: Option<Ensemble<'a>>,
+    /// The members that a fault has killed, by the number of the fault.
+    killed: BTreeMap<usize, Vec<usize>>,
     wires: BTreeMap<u64, Wire>,
     arbiter: Arbiter,
     truth: Truth,
@@ -78,6 +89,8 @@ enum Happening {
     Synced {
         life: u32,
     },
+    /// Something happens to an ensemble.
+    Member(Turn),
     Begins(usize),
     Ends(usize),
 }
@@ -103,6 +116,8 @@ impl<'a> World<'a> {
             queue: BTreeMap::new(),
             number: 0,
             station: Station::new(shape),
+            ensemble: Ensemble::of(plan, shape),
+            killed: BTreeMap::new(),
             wires: BTreeMap::new(),
             arbiter: Arbiter::default(),
             truth: Truth::new(plan.has_blurred_lines()),
@@ -115,7 +130,10 @@ impl<'a> World<'a> {
             for_hosts: Vec::new(),
             orders: Vec::new(),
         };
-        world.will(plan.tick_ms / 4, Happening::Tick { life: 1 });
+        match world.ensemble {
+            Some(_) => world.settle(0),
+            None => world.will(plan.tick_ms / 4, Happening::Tick { life: 1 }),
+        }
         for (number, fault) in plan.faults.iter().enumerate() {
             world.will(fault.at_ms, Happening::Begins(number));
         }
@@ -128,7 +146,8 @@ impl<'a> World<'a> {
         let mut hosts: Vec<_> = (0..plan.clients.len()).map(|at| Host::start(at, plan)).collect();
         let calm_ms = plan.calm_ms().max(plan.busy_ms);
         // Everybody in line, one after the other, and some recovery.
-        let late_ms = calm_ms + 120_000 + 8 * plan.session_ms;
+        let late_ms = calm_ms + 120_000 + 8 * plan.session_ms + plan.recovery_ms();
+        let settle_ms = 2 * plan.session_ms + 3 * plan.tick_ms + 2_000 + plan.recovery_ms();
         let mut done_ms = None;
         let mut now_ms = 0;
         loop {
@@ -155,8 +174,7 @@ impl<'a> World<'a> {
                     self.outcasts_die(&mut hosts, now_ms);
                 }
                 let since_ms = *done_ms.get_or_insert(now_ms);
-                let settled = now_ms > since_ms + 2 * plan.session_ms + 3 * plan.tick_ms + 2_000;
-                if self.truth.paths().is_empty() || settled {
+                if self.truth.paths().is_empty() || now_ms > since_ms + settle_ms {
                     return (hosts, now_ms);
                 }
             }
@@ -208,12 +226,19 @@ impl<'a> World<'a> {
     }
 
     fn happen(&mut self, (at_ms, number): (u64, u64), happening: Happening) {
+        if let Some(until_ms) = self.stopped_until(&happening, at_ms) {
+            // Under its old number, so that the order stays what it was.
+            self.queue.insert((until_ms, number), happening);
+            return;
+        }
         let of_server = matches!(
             happening,
             Happening::AtServer(_) | Happening::Tick { .. } | Happening::Synced { .. }
         );
-        if of_server && self.plan.any(at_ms, |what| *what == Trouble::PauseServer) {
-            // Under its old number, so that the order stays what it was.
+        if of_server
+            && self.ensemble.is_none()
+            && self.plan.any(at_ms, |what| *what == Trouble::PauseServer)
+        {
             self.queue.insert((at_ms + 1, number), happening);
             return;
         }
@@ -239,6 +264,9 @@ impl<'a> World<'a> {
                 self.show(at_ms, shown);
             }
             Happening::Tick { .. } | Happening::Synced { .. } => {}
+            Happening::Member(turn) => self.at_ensemble(at_ms, |ensemble| {
+                ensemble.happen(turn, at_ms);
+            }),
             Happening::Begins(fault) => self.begins(at_ms, fault),
             Happening::Ends(fault) => self.ends(at_ms, fault),
         }
@@ -254,8 +282,8 @@ impl<'a> World<'a> {
     fn send_up(&mut self, client: usize, at_ms: u64, up: Up) {
         let (connection, lost) = match &up {
             Up::Access(..) => return self.ask_resource(client, at_ms, up),
-            Up::Open(connection) => {
-                self.wires.insert(*connection, Wire::new(client));
+            Up::Open(connection, server) => {
+                self.wires.insert(*connection, Wire::new(client, *server));
                 (*connection, false)
             }
             Up::Bytes(connection, _) => (*connection, true),
@@ -327,7 +355,8 @@ impl<'a> World<'a> {
     // ----- the server -----
 
     fn at_server(&mut self, at_ms: u64, up: Up) {
-        let (Up::Open(connection) | Up::Bytes(connection, _) | Up::Close(connection)) = &up else {
+        let (Up::Open(connection, _) | Up::Bytes(connection, _) | Up::Close(connection)) = &up
+        else {
             return;
         };
         let connection = *connection;
@@ -336,14 +365,22 @@ impl<'a> World<'a> {
             return;
         }
         let refuses = self.plan.any(at_ms, |what| *what == Trouble::Refuse);
+        if self.ensemble.is_some() {
+            return match up {
+                Up::Open(..) if refuses => {
+                    self.send_down(connection, at_ms, Down::Refused(connection))
+                }
+                up => self.at_member(at_ms, connection, up),
+            };
+        }
         let Some(machine) = self.station.machine() else {
             return self.send_down(connection, at_ms, Down::Refused(connection));
         };
         let outcome = match up {
-            Up::Open(_) if refuses => {
+            Up::Open(..) if refuses => {
                 return self.send_down(connection, at_ms, Down::Refused(connection));
             }
-            Up::Open(_) => {
+            Up::Open(..) => {
                 let outcome = machine.opened(connection, at_ms);
                 self.send_down(connection, at_ms, Down::Accepted(connection));
                 outcome
@@ -375,18 +412,20 @@ impl<'a> World<'a> {
             self.will(due_ms, Happening::Synced { life });
         }
         shown.durable.iter().for_each(|written| self.durable(at_ms, written));
-        for Sent { connection, bytes, .. } in shown.sent {
-            let down = match bytes {
-                Some(bytes) => {
-                    let words =
-                        || format!("server -> {}: {}", connection >> 32, words::of_server(&bytes));
-                    self.trace.note(at_ms, &[2, connection], &bytes, words);
-                    Down::Bytes(connection, bytes)
-                }
-                None => Down::Closed(connection),
-            };
-            self.send_down(connection, at_ms, down);
-        }
+        shown.sent.into_iter().for_each(|sent| self.show_one(at_ms, sent));
+    }
+
+    fn show_one(&mut self, at_ms: u64, Sent { connection, bytes, .. }: Sent) {
+        let down = match bytes {
+            Some(bytes) => {
+                let words =
+                    || format!("server -> {}: {}", connection >> 32, words::of_server(&bytes));
+                self.trace.note(at_ms, &[2, connection], &bytes, words);
+                Down::Bytes(connection, bytes)
+            }
+            None => Down::Closed(connection),
+        };
+        self.send_down(connection, at_ms, down);
     }
 
     fn durable(&mut self, at_ms: u64, written: &Written) {
@@ -441,7 +480,7 @@ impl<'a> World<'a> {
         }
         let is_too_late = at_ms >= fault.at_ms + fault.for_ms / 2;
         if let Trouble::KillServer { amid: true, .. } = fault.what
-            && !(is_too_late || self.station.has_unsynced())
+            && !(is_too_late || self.station.has_unsynced() || self.ensemble.is_some())
         {
             return self.will(at_ms + 1, Happening::Begins(number));
         }
@@ -449,7 +488,10 @@ impl<'a> World<'a> {
         let of = fault.what.client();
         let client = of.map(|client| u32::try_from(client).unwrap_or(u32::MAX) + 1);
         self.tell(at_ms, None, Event::Fault { fault: id, kind, client });
-        self.befall(at_ms, fault.end_ms(), fault.what);
+        match self.ensemble {
+            Some(_) => self.befall_ensemble(at_ms, number),
+            None => self.befall(at_ms, fault.end_ms(), fault.what),
+        }
         if fault.for_ms == 0 {
             self.tell(at_ms, None, Event::Healed { fault: id });
         } else {
@@ -497,7 +539,12 @@ impl<'a> World<'a> {
             | Trouble::PauseServer
             | Trouble::Refuse
             | Trouble::SlowDisk(_)
-            | Trouble::Remove(_) => {}
+            | Trouble::Remove(_)
+            // Of an ensemble.
+            | Trouble::KillMember { .. }
+            | Trouble::PauseMember(_)
+            | Trouble::CutOff { .. }
+            | Trouble::Lag { .. } => {}
         }
     }
 
@@ -509,6 +556,7 @@ impl<'a> World<'a> {
             let life = self.station.life();
             self.will(at_ms + 1, Happening::Tick { life });
         }
+        self.start_killed(at_ms, number);
         self.tell(at_ms, None, Event::Healed { fault: number as u64 + 1 });
     }
 
@@ -525,11 +573,17 @@ impl<'a> World<'a> {
             return;
         };
         let Some(attempt) = self.truth.attempt_at(&path) else { return };
-        let Some(machine) = self.station.machine() else { return };
-        let outcome = machine.delete(&path, at_ms);
+        let outcome = match (&mut self.ensemble, self.station.machine()) {
+            (Some(ensemble), _) => {
+                Outcome { written: ensemble.delete(&path, at_ms), ..Outcome::default() }
+            }
+            (None, Some(machine)) => machine.delete(&path, at_ms),
+            (None, None) => return,
+        };
         let gone = Done::Removed { path: path.clone() };
         if !outcome.written.iter().any(|written| written.done.contains(&gone)) {
-            return;
+            // An ensemble has decided the rest of it all the same.
+            return self.settle(at_ms);
         }
         let client = u32::try_from(attempt / 100_000).ok();
         let kind = Trouble::Remove(which).kind().to_owned();
@@ -537,6 +591,9 @@ impl<'a> World<'a> {
         // Whoever waits learns of it when it would be his turn.
         let held_ms = self.granted.contains(&attempt).then_some(at_ms);
         self.robbed.insert(attempt, (fault, held_ms));
+        if self.ensemble.is_some() {
+            return self.settle(at_ms);
+        }
         let shown = self.station.take(outcome);
         self.show(at_ms, shown);
     }
@@ -569,7 +626,7 @@ impl<'a> World<'a> {
     /// A holder whose place an operator deleted has to hear so soon, unless something else went wrong.
     fn judge_notice(&mut self, attempt: u64, since_ms: u64, told_ms: u64) {
         // The watch on its own place is set after 100 ms, and then there is one way, or another way and back.
-        let bound_ms = 500 + 4 * self.plan.latency_ms.1;
+        let bound_ms = 500 + 4 * self.plan.latency_ms.1 + 2 * self.plan.round_ms();
         let client = usize::try_from(attempt / 100_000).unwrap_or_default().saturating_sub(1);
         if told_ms > since_ms + bound_ms && self.plan.is_calm(client, since_ms, told_ms) {
             let late_ms = told_ms - since_ms;

@@ -7,9 +7,11 @@ use sneck_history::Count;
 use sneck_sim::{MUTANTS, Mutant, Plan, Witness, campaign, run};
 
 /// Others than those of earlier days are run by `cargo xtask sim`.
-const SEEDS: u64 = 1_800;
+const SEEDS: u64 = 1_600;
 /// Of those whose plans have more in them.
 const WIDER: u64 = 200;
+/// Of those whose plans have an ensemble, too.
+const ENSEMBLES: u64 = 200;
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -51,6 +53,29 @@ fn no_seed_breaks_a_promise() {
     }
 }
 
+/// Leaders that die, are stopped or cut off; members that lag behind; clients that move between them.
+#[test]
+fn no_ensemble_breaks_a_promise() {
+    let seeds = Plan::ENSEMBLES_FROM..Plan::ENSEMBLES_FROM + ENSEMBLES;
+    let totals = campaign(seeds, threads(), 5, None);
+    assert!(totals.failures.is_empty() && totals.runs == ENSEMBLES, "{totals}");
+    assert!(totals.reigns >= ENSEMBLES * 3 / 2, "{totals}");
+    assert!(totals.count(Count::Grants) >= ENSEMBLES * 25, "{totals}");
+    assert!(totals.count(Count::Expiries) >= ENSEMBLES / 2, "{totals}");
+    for kind in [
+        "leader cut off",
+        "leader killed",
+        "leader paused",
+        "member cut off",
+        "member killed",
+        "member lags",
+        "member paused",
+    ] {
+        let count = totals.faults.get(kind).copied().unwrap_or_default();
+        assert!(count >= ENSEMBLES / 20, "{kind}:\n{totals}");
+    }
+}
+
 #[test]
 fn a_run_can_be_repeated() {
     let mut others = 0;
@@ -61,13 +86,19 @@ fn a_run_can_be_repeated() {
         let other = Plan { seed: !seed, ..plan };
         others += u32::from(run(&other, false).trace != once.trace);
     }
+    // Whoever shares places may be woken in another order.
+    let shares = |plan: &Plan| plan.clients.iter().any(|client| client.sharing.is_some());
+    let ensembles = (Plan::ENSEMBLES_FROM..).map(Plan::of_seed).filter(|plan| !shares(plan));
+    for plan in ensembles.take(2) {
+        assert_eq!(run(&plan, false).trace, run(&plan, false).trace, "{plan:?}");
+    }
     // Where everything takes the same time there is little left for a seed to decide.
     assert!(others >= 15, "only {others} of 20 are different with another seed");
 }
 
 #[test]
 fn a_plan_survives_being_written() {
-    for seed in 0..100 {
+    for seed in (0..100).chain(Plan::ENSEMBLES_FROM..Plan::ENSEMBLES_FROM + 100) {
         let plan = Plan::of_seed(seed);
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);

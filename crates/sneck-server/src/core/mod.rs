@@ -19,6 +19,8 @@ mod password;
 mod processes;
 mod reads;
 mod reaper;
+#[cfg(feature = "simulation")]
+mod replica;
 mod sessions;
 pub(crate) mod tree;
 mod watch_requests;

@@ -653,7 +653,12 @@ impl Machine {
                 let event = WatchedEvent::decode(&mut body).map_err(protocol)?;
                 self.watches.fire(&event, &mut effects.events);
             }
-            xid::PING => drop(self.pings.pop_front()),
+            xid::PING => {
+                let asked = self.pings.pop_front();
+                if let Some(sent) = asked.filter(|_| mutant!("an-answered-ping-is-a-proof")) {
+                    self.proven(now, sent);
+                }
+            }
             xid::SET_WATCHES => {}
             xid::AUTH if header.error.is_ok() => {
                 self.unauthenticated = self.unauthenticated.saturating_sub(1);
