@@ -122,12 +122,22 @@ impl<T, W: Unpin> Future for WatchCall<T, W> {
 pub struct Watch {
     pub(crate) events: oneshot::Receiver<WatchedEvent>,
     pub(crate) registration: Registration,
+    /// What came of it, if somebody has looked before whoever waits.
+    pub(crate) seen: Option<Option<WatchedEvent>>,
 }
 
 impl Watch {
-    /// Whether it has neither fired nor ended with its session. An event that is there is taken.
+    /// Whether it has neither fired nor ended with its session. What it tells is kept for whoever waits.
     pub(crate) fn is_set(&mut self) -> bool {
-        matches!(self.events.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+        use oneshot::error::TryRecvError::{Closed, Empty};
+        if self.seen.is_none() {
+            self.seen = match self.events.try_recv() {
+                Ok(event) => Some(Some(event)),
+                Err(Empty) => None,
+                Err(Closed) => Some(None),
+            };
+        }
+        self.seen.is_none()
     }
 }
 
@@ -135,7 +145,10 @@ impl Future for Watch {
     type Output = Option<WatchedEvent>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let event = ready!(Pin::new(&mut self.events).poll(cx)).ok();
+        let event = match self.seen.take() {
+            Some(seen) => seen,
+            None => ready!(Pin::new(&mut self.events).poll(cx)).ok(),
+        };
         Poll::Ready(event.map(|event| self.registration.local(event)))
     }
 }

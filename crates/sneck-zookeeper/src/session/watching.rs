@@ -58,7 +58,11 @@ impl Session {
             let now = self.shared().now();
             self.shared().lock().submit_watching(now, &request, &path, kind)
         });
-        self.taken(submitted, read, |events, registration| Watch { events, registration })
+        self.taken(submitted, read, |events, registration| Watch {
+            events,
+            registration,
+            seen: None,
+        })
     }
 
     fn taken<T, E, W>(
