@@ -89,6 +89,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant("an-end-is-forgotten-by-a-restart", "ZOOKEEPER-4785: a transaction lost"),
     mutant("an-answered-ping-is-a-proof", "Curator, kazoo: judged by the connection"),
     mutant("a-look-goes-to-whoever-is-near", "a sweep for ghosts without `sync`"),
+    mutant("sync-is-taken-for-a-proof", "ZooKeeper's `sync`, which is no round of the quorum"),
     mutant("handed-on-after-a-loss", "etcd#11456: a lease not looked at after waiting")
         .by_test(SHARING, "nothing_is_handed_on_after_a_loss"),
     mutant("a-lost-place-is-entered", "our own: the same, without waiting")

@@ -49,7 +49,7 @@ impl Survey for ZooKeeper {
     async fn names(&self) -> Result<Vec<Name>, Error> {
         let session = self.session().await?;
         let failed = |error: &RequestError| self.layout.failure(error, "looking for locks");
-        session.sync(&self.absolute("")).await.map_err(|error| failed(&error))?;
+        session.prove().await.map_err(|error| failed(&error))?;
         let mut names = BTreeSet::new();
         let mut visited = 0;
         let mut todo = VecDeque::from([String::new()]);

@@ -122,9 +122,9 @@ impl Records for ZooKeeper {
     async fn names(&self, kind: RecordKind) -> Result<Vec<Name>, Error> {
         let session = self.session().await?;
         let folder = path::folder(&self.layout.chroot, kind);
-        let synced = session.sync(&folder);
+        let caught_up = session.prove();
         let children = session.get_children(&folder);
-        let children = match synced.await {
+        let children = match caught_up.await {
             Ok(()) => children.await,
             Err(error) => Err(error),
         };

@@ -57,7 +57,8 @@ impl Session {
     }
 
     /// Waits until the server has caught up with the leader, so that a read after it sees every write
-    /// that was answered before it.
+    /// that was answered before it; nearly. A leader answers its own clients without asking anybody, also when
+    /// it was replaced and has not noticed. [`prove`](Session::prove) does the same by way of the quorum.
     pub fn sync(&self, path: &str) -> Call<()> {
         let request = self.absolute(path).map(|path| Request::Sync { path });
         self.call(request, |reply, _| match reply {
@@ -69,8 +70,8 @@ impl Session {
     /// Reads a node on a server that has caught up: what anybody was told is done, is seen. Both requests
     /// are on the way before either is answered.
     pub(crate) async fn get_data_synced(&self, path: &str) -> Result<Node, RequestError> {
-        let (synced, node) = (self.sync(path), self.get_data(path));
-        synced.await?;
+        let (caught_up, node) = (self.prove(), self.get_data(path));
+        caught_up.await?;
         node.await
     }
 
