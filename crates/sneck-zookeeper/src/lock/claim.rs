@@ -313,6 +313,12 @@ impl ZooKeeperClaim {
             // is answered, and then has a new lease.
             let proven = session.prove().await;
             proven.map_err(|error| self.layout.failure(&error, "proving the session"))?;
+            // Nobody has looked for as long, and that the session lives does not say that the place is there.
+            match self.stand().await? {
+                Spot::Held(_) => {}
+                Spot::Behind(waiting) => return Ok(Standing::Waiting(waiting)),
+                Spot::Gone(loss) => return Ok(Standing::Gone(loss)),
+            }
         }
         let mut grant = Grant::new(token, Term::Session(session.lease()));
         grant.revoked = self.seat.as_ref().is_ok_and(Stand::is_revoked);
