@@ -7,7 +7,7 @@ use sneck_wire::ErrorCode;
 
 use super::member::{Entry, Member, Return, Role, Work};
 use super::reign::{Follower, Reign};
-use super::{Effect, Ensemble, Word};
+use super::{Effect, Ensemble, Word, has};
 
 impl Ensemble<'_> {
     fn reign(&mut self, leader: usize) -> Option<(&mut Reign, &[Rc<Entry>])> {
@@ -172,10 +172,9 @@ impl Ensemble<'_> {
     /// A majority has the leader's history, which is committed by that.
     fn begin_to_lead(&mut self, me: usize, at_ms: u64) {
         let log = self.members[me].log.clone();
-        let ours = |zxid| log.iter().any(|entry| entry.decided.zxid() == zxid);
         // Acknowledgements may come late, when there is another leader.
         let epoch = self.reign(me).map_or(0, |(reign, _)| i64::from(reign.epoch));
-        if self.committed > 0 && self.committed >> 32 < epoch && !ours(self.committed) {
+        if self.committed > 0 && self.committed >> 32 < epoch && !has(&log, self.committed) {
             let text = format!("the leader, member {}, lacks what was committed", me + 1);
             self.complaints.push(text);
         }

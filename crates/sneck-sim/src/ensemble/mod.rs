@@ -393,6 +393,10 @@ impl<'a> Ensemble<'a> {
     fn follower_hears(&mut self, me: usize, word: Word, at_ms: u64) {
         match word {
             Word::History { log, epoch } => {
+                if has(&self.members[me].log, self.committed) && !has(&log, self.committed) {
+                    let text = format!("member {} gives up what was committed", me + 1);
+                    self.complaints.push(text);
+                }
                 self.members[me].take_history(log, epoch);
                 self.write(me, at_ms);
                 // There may be nothing to be written.
@@ -513,29 +517,39 @@ impl<'a> Ensemble<'a> {
         let looks = |member: &Member| matches!(member.role, Role::Looking);
         let mut voters = self.all();
         voters.retain(|at| looks(&self.members[*at]) && self.can_speak(*at, at_ms));
-        let leader = self.leader().filter(|leader| self.can_speak(*leader, at_ms));
-        if let Some(leader) = leader {
-            voters.into_iter().for_each(|voter| self.follow(voter, leader, at_ms));
-        } else if 2 * voters.len() > self.members.len() {
-            let best = voters.iter().max_by_key(|at| {
-                let member = &self.members[**at];
-                (member.epoch, member.last(), **at)
-            });
-            let best = best.copied().unwrap_or_default();
-            let epoch = voters.iter().map(|at| self.members[*at].accepted).max().unwrap_or(0) + 1;
-            self.note(|| format!("member {} leads in epoch {epoch}", best + 1));
-            self.reigns += 1;
-            for voter in &voters {
-                self.members[*voter].accepted = epoch;
-            }
-            self.members[best].epoch = epoch;
-            self.members[best].role = Role::Leading(Box::new(Reign::new(epoch, at_ms)));
-            voters.retain(|voter| *voter != best);
-            voters.into_iter().for_each(|voter| self.follow(voter, best, at_ms));
+        if let Some(leader) = self.leader().filter(|leader| self.can_speak(*leader, at_ms)) {
+            // Whoever has accepted a later epoch does not go back to an earlier one: the leader of that was
+            // stopped, does not know yet that it leads no more, and lacks what was committed since.
+            let epoch = self.members[leader].epoch;
+            let joins = |voter: &mut usize| self.members[*voter].accepted <= epoch;
+            let joining: Vec<_> = voters.extract_if(.., joins).collect();
+            joining.into_iter().for_each(|voter| self.follow(voter, leader, at_ms));
+        }
+        if 2 * voters.len() > self.members.len() {
+            self.agree(voters, at_ms);
         }
         if self.members.iter().any(looks) {
             self.will_elect(at_ms);
         }
+    }
+
+    /// A majority agrees on whoever of it has the longest log.
+    fn agree(&mut self, mut voters: Vec<usize>, at_ms: u64) {
+        let best = voters.iter().max_by_key(|at| {
+            let member = &self.members[**at];
+            (member.epoch, member.last(), **at)
+        });
+        let best = best.copied().unwrap_or_default();
+        let epoch = voters.iter().map(|at| self.members[*at].accepted).max().unwrap_or(0) + 1;
+        self.note(|| format!("member {} leads in epoch {epoch}", best + 1));
+        self.reigns += 1;
+        for voter in &voters {
+            self.members[*voter].accepted = epoch;
+        }
+        self.members[best].epoch = epoch;
+        self.members[best].role = Role::Leading(Box::new(Reign::new(epoch, at_ms)));
+        voters.retain(|voter| *voter != best);
+        voters.into_iter().for_each(|voter| self.follow(voter, best, at_ms));
     }
 
     fn follow(&mut self, me: usize, leader: usize, at_ms: u64) {
@@ -557,6 +571,11 @@ impl<'a> Ensemble<'a> {
     fn note(&mut self, words: impl FnOnce() -> String) {
         self.out.push(Effect::Note(words()));
     }
+}
+
+/// Whether a transaction is in a log.
+fn has(log: &[Rc<Entry>], zxid: i64) -> bool {
+    log.binary_search_by_key(&zxid, |entry| entry.decided.zxid()).is_ok()
 }
 
 #[cfg(test)]

@@ -69,7 +69,11 @@ impl<'a> Stage<'a> {
         self.settle();
         let until_ms = self.now_ms + ms;
         while let Some(first) = self.queue.first_entry().filter(|one| one.key().0 <= until_ms) {
-            let ((at_ms, _), turn) = first.remove_entry();
+            let ((at_ms, number), turn) = first.remove_entry();
+            if let Some(until_ms) = self.ensemble.stopped_until(&turn, at_ms) {
+                self.queue.insert((until_ms, number), turn);
+                continue;
+            }
             self.now_ms = at_ms;
             self.ensemble.happen(turn, at_ms);
             self.settle();
@@ -258,6 +262,34 @@ fn sessions_end_by_the_leader_and_pings_on_a_follower_keep_them() {
     stage.told.clear();
     assert_eq!(stage.greet(follower, 3, kept.clone(), 0).expect("an answer").session_id, kept.0);
     assert!(stage.greet(follower, 4, left, 0).expect("an answer").is_expired());
+}
+
+/// It has heard of its followers just before it was stopped, as it seems to it, and of their farewell just after.
+#[test]
+fn nobody_goes_back_to_a_leader_that_was_stopped_while_another_decided() {
+    let plan = plan();
+    let mut stage = Stage::new(&plan);
+    let (old, follower) = (stage.leader(), stage.follower());
+    let other = (follower + 1) % 3;
+    stage.open(follower, 1);
+    stage.open(other, 2);
+    stage.cut_off(old, 3_000);
+    assert!(stage.ask(follower, 1, &create("/late"), 0).is_none());
+    assert!(stage.ask(other, 2, &create("/late"), 500).is_none());
+    stage.ensemble.stop(old, stage.now_ms + 4_000);
+    stage.pass(2_000);
+    let new = stage.leader();
+    assert_ne!(new, old);
+    stage.open(new, 3);
+    assert!(stage.ask(new, 3, &create("/a"), 50).is_some_and(|(_, well)| well));
+    let now_ms = stage.now_ms;
+    stage.ensemble.kill(new, 0, now_ms);
+    stage.pass(3_000);
+    assert_eq!(stage.ensemble.complaints, Vec::<String>::new());
+    let next = stage.leader();
+    stage.open(next, 4);
+    let (seen, is_there) = stage.ask(next, 4, &exists("/a"), 0).expect("an answer");
+    assert!(is_there && seen >> 32 == 3, "{seen:#x}");
 }
 
 #[test]
