@@ -234,6 +234,8 @@ async fn pause_holder(stage: &Stage, fault: &Fault) -> Result<(), String> {
 }
 
 async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
+    // Opened first: a removal is judged by when it was told to begin, and it has to begin then.
+    let session = operator::session(&stage.servers.addrs()).await?;
     let name = fault.kind.name();
     let give_up = Instant::now() + LINE_MAX;
     let mut victims = Vec::new();
@@ -252,7 +254,6 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
             told.push(stage.begin(&name, Some(victim.client()))?);
         }
     }
-    let session = operator::session(&stage.servers.addrs()).await?;
     for victim in &victims {
         let path = match fault.kind {
             Kind::ParentRemoved => victim.path.rsplit_once('/').map_or("", |(parent, _)| parent),

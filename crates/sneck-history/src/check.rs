@@ -20,8 +20,8 @@ mod wakeup;
 use std::io::BufRead;
 
 use crate::report::{Count, Milliseconds, Report};
-use crate::story::{Attempt, Hold, Story};
-use crate::{Entry, Header, HistoryReader, ReadError};
+use crate::story::{Attempt, Hold, Moment, Story};
+use crate::{Entry, Header, HistoryReader, Mode, ReadError};
 
 /// Judges a whole history, without keeping its entries.
 ///
@@ -132,8 +132,9 @@ fn weigh(first: &Hold<'_>, second: &Hold<'_>, story: &Story) -> Overlap {
     let (from, to) = (believed(old), believed(new));
     if !story.header.claims.exclusion {
         Overlap::Counted(Count::UnclaimedOverlaps)
-    } else if excuses(old.attempt, from, to, story)
-        || story.health.was_misled(new.attempt.client, from, to)
+    } else if is_wrong_about_time(old.attempt, from.ns, to.ns, story)
+        || story.health.was_misled(new.attempt.client, from.ns, to.ns)
+        || removal_explains((old.attempt, from), (new.attempt, to), story)
     {
         Overlap::Counted(Count::ExplainedOverlaps)
     } else {
@@ -142,19 +143,44 @@ fn weigh(first: &Hold<'_>, second: &Hold<'_>, story: &Story) -> Overlap {
 }
 
 /// Since when the client of a hold believes in it.
-fn believed(hold: &Hold<'_>) -> u64 {
-    hold.attempt.granted.map_or(hold.from.ns, |(granted, _)| granted.ns.min(hold.from.ns))
+fn believed(hold: &Hold<'_>) -> Moment {
+    hold.attempt.granted.map_or(hold.from, |(granted, _)| granted.min(hold.from))
 }
 
 /// Whether a fault explains that a holder believed for too long.
-///
-/// A wrong clock does, and an operator who took the place away. A pause does if the client does not
-/// say until when it believes: one that said so has promised to stop by itself.
 fn excuses(holder: &Attempt, from_ns: u64, to_ns: u64, story: &Story) -> bool {
+    is_wrong_about_time(holder, from_ns, to_ns, story)
+        || story.health.was_robbed(holder.client, from_ns, to_ns)
+}
+
+/// Whether a fault explains that a holder believed for longer than it may.
+///
+/// A wrong clock does. A pause does if the client does not say until when it believes: one that said so
+/// has promised to stop by itself.
+fn is_wrong_about_time(holder: &Attempt, from_ns: u64, to_ns: u64, story: &Story) -> bool {
     let (health, client) = (&story.health, holder.client);
     health.was_misled(client, from_ns, to_ns)
-        || health.was_robbed(client, from_ns, to_ns)
         || (holder.until_ns.is_none() && health.was_paused(client, from_ns, to_ns))
+}
+
+/// Whether an operator explains an overlap: the one whose place was ahead has lost it as a holder does.
+///
+/// Of the two, the store let in first whose place was ahead, whoever told of it first. Where that one told
+/// first, an operator took the place from somebody who held. Where it told later, its place has to have been
+/// taken before the other one was in, and after all that was ahead of it can have been gone. Before
+/// that it only waited, and must not be told that it holds.
+fn removal_explains(
+    (old, from): (&Attempt, Moment),
+    (new, to): (&Attempt, Moment),
+    story: &Story,
+) -> bool {
+    let of_permits = matches!(new.mode, Mode::Permits { .. });
+    // Several hold permits at a time, so that their tokens do not say who had to be gone.
+    if of_permits || !new.is_ahead_of(old) {
+        return story.health.was_robbed(old.client, from.ns, to.ns);
+    }
+    let removal = story.health.last_removal(new.client, from);
+    removal.is_some_and(|removal| story.way_is_free(new) <= removal)
 }
 
 /// What is said of an overlap.

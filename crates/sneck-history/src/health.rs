@@ -11,6 +11,8 @@ pub(crate) struct Health {
     timelines: HashMap<(Scope, Ill), Timeline>,
     open: HashMap<u64, (Scope, String)>,
     crashes: HashMap<u32, Moment>,
+    /// When operators began to take places of a client away, in order.
+    removals: HashMap<u32, Vec<Moment>>,
     /// The clients that are known to be gone, in the order in which they went.
     last_gone: Option<u32>,
 }
@@ -37,6 +39,9 @@ impl Health {
         }
         if let (true, Some(client)) = (is_crash(kind), client) {
             self.crashes.entry(client).or_insert(at);
+        }
+        if let (REMOVAL, Some(client)) = (class(kind), client) {
+            self.removals.entry(client).or_default().push(at);
         }
     }
 
@@ -76,6 +81,18 @@ impl Health {
     /// Whether an operator took a place of a client away at any time between.
     pub(crate) fn was_robbed(&self, client: u32, from_ns: u64, to_ns: u64) -> bool {
         self.meets(Some(client), Ill::Removed, from_ns, to_ns)
+    }
+
+    /// When an operator first began to take a place of a client away, from then on.
+    pub(crate) fn first_removal(&self, client: u32, from: Moment) -> Option<Moment> {
+        let removals = self.removals.get(&client)?;
+        removals.get(removals.partition_point(|at| *at < from)).copied()
+    }
+
+    /// When an operator last began to take a place of a client away, before then.
+    pub(crate) fn last_removal(&self, client: u32, before: Moment) -> Option<Moment> {
+        let removals = self.removals.get(&client)?;
+        removals[..removals.partition_point(|at| *at < before)].last().copied()
     }
 
     /// Whether the store was under any fault between.

@@ -79,6 +79,15 @@ impl Attempt {
         self.granted.is_some() && !over
     }
 
+    /// Whether its place was certainly ahead of another one's: by its token, or as the store had told of it
+    /// before the other one asked.
+    pub(crate) fn is_ahead_of(&self, other: &Attempt) -> bool {
+        match (self.token(), other.token()) {
+            (Some(token), Some(others)) => token < others,
+            _ => self.queued.is_some_and(|queued| queued < other.asked),
+        }
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self.end, Some((_, End::Cancelled)))
     }
@@ -176,6 +185,37 @@ impl Story {
             attempt.until_ns.map(Moment::own),
             attempt.end.map(|(moment, _)| moment),
             self.health.crash_of(attempt.client),
+        ];
+        ends.into_iter().flatten().min().unwrap_or(Moment::NEVER)
+    }
+
+    /// The first moment at which the store can have let an attempt in: everybody ahead of it who excludes it
+    /// may be out of its way by then.
+    pub(crate) fn way_is_free(&self, attempt: &Attempt) -> Moment {
+        let of_lock = self.attempts.iter().filter(|other| other.lock == attempt.lock);
+        let ahead = of_lock
+            .filter(|other| other.is_ahead_of(attempt) && other.mode.conflicts_with(attempt.mode));
+        let left = ahead.map(|other| self.out_of_the_way(other, attempt));
+        left.fold(attempt.asked, Moment::max)
+    }
+
+    /// The first moment at which the place of one ahead may have been gone, or may have let the other one in.
+    fn out_of_the_way(&self, ahead: &Attempt, of: &Attempt) -> Moment {
+        let lets_in = |change: &&Conversion| !change.wanted.conflicts_with(of.mode);
+        // Removals are told by client: that of one's own place says nothing about another place of one's own.
+        let removal = Some(ahead.client).filter(|client| *client != of.client);
+        let removal = removal.and_then(|client| self.health.first_removal(client, ahead.asked));
+        let session = ahead.session.and_then(|session| self.expired.get(&session)).copied();
+        // Where nobody tells of sessions, a place may be gone as soon as its owner believes in it no more.
+        let silent = ahead.session.is_none().then(|| self.hold_end(ahead));
+        let ends = [
+            ahead.release,
+            ahead.lost,
+            ahead.end.map(|(moment, _)| moment),
+            ahead.conversions.iter().find(lets_in).map(|change| change.asked),
+            removal,
+            session,
+            silent,
         ];
         ends.into_iter().flatten().min().unwrap_or(Moment::NEVER)
     }

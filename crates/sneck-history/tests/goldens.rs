@@ -65,6 +65,8 @@ fn violations_name_the_entries_and_the_lock() {
 fn what_a_fault_explains_or_nobody_claims_is_counted() {
     let counted = |name: &str, count| report(&goldens()[name]).count(count);
     assert_eq!(counted("good-pause-without-deadline", Count::ExplainedOverlaps), 1);
+    assert_eq!(counted("good-removal-told-late", Count::ExplainedOverlaps), 1);
+    assert_eq!(counted("good-removal-behind-a-downgrade", Count::ExplainedOverlaps), 1);
     assert_eq!(counted("good-pause", Count::RefusedWrites), 1);
     assert_eq!(counted("good-failover", Count::UnclaimedOverlaps), 1);
     assert_eq!(counted("good-unfenced", Count::UnfencedLostUpdates), 1);
