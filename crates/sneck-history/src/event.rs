@@ -119,12 +119,13 @@ pub enum Event {
         /// Until when.
         until_ns: u64,
     },
-    /// The lock was not had: taken, too late or an error, and it is known that no place is left.
+    /// The lock was not had: taken, too late or an error, and it is known that no place is left. Whoever has
+    /// lost the place he waited with was refused by nobody, and tells [`Event::Unsure`].
     Refused {
         /// Which attempt.
         attempt: u64,
     },
-    /// The attempt failed, and it is not known what became of its place.
+    /// The attempt failed, and it is not known what became of its place, or who took it away.
     Unsure {
         /// Which attempt.
         attempt: u64,

@@ -364,8 +364,9 @@ impl Task {
 
 fn failed(attempt: u64, error: &Error) -> Event {
     match error.outcome() {
-        Outcome::Known => Event::Refused { attempt },
-        Outcome::Unknown => Event::Unsure { attempt },
+        // A place that was lost was refused by nobody else.
+        Outcome::Known if error.kind() != ErrorKind::Lost => Event::Refused { attempt },
+        _ => Event::Unsure { attempt },
     }
 }
 

@@ -144,7 +144,9 @@ impl Lane {
                 self.tell_end(&attempts, session, has_left).await;
             }
             Ok(Err(error)) => {
-                self.tell_end(&attempts, session, error.outcome() == Outcome::Known).await;
+                // A place that was lost was refused by nobody else.
+                let has_left = error.outcome() == Outcome::Known && error.kind() != ErrorKind::Lost;
+                self.tell_end(&attempts, session, has_left).await;
                 tokio::time::sleep(FAILED_PAUSE).await;
             }
         }
