@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use sneck_testkit::skip::{self, REQUIRE, SKIPS};
@@ -45,6 +45,7 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
     report.step("cargo test", &mut tests(arguments, &servers));
     drop(servers);
     if arguments.filter.is_none() && !arguments.quick {
+        fuzz(&mut report);
         run_kazoo(&mut report);
         let mut doc = command(["doc", "--workspace", "--no-deps", "--features", EVERY_STORE]);
         report.step("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"));
@@ -69,6 +70,18 @@ fn tests(arguments: &Arguments, servers: &[(&'static str, Ensemble)]) -> Command
         tests.env(variable, ensemble.connect_string());
     }
     tests
+}
+
+/// Gives every target of the fuzzer its share of a minute, from a seed that nobody had before. It is said, and what is
+/// found says how it is found again. Built as the other tests are, with what is checked in a debug build.
+fn fuzz(report: &mut Report) {
+    const SECONDS: u64 = 60;
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs());
+    let mut minute = command(["test", "--workspace", "--features", EVERY_STORE]);
+    minute.args(["--test", "minute", "--", "--nocapture"]);
+    minute.env("SNECK_FUZZ_SECONDS", SECONDS.to_string());
+    minute.env("SNECK_FUZZ_SEED", seed.to_string());
+    report.step(&format!("fuzz, for {SECONDS} s from seed {seed}"), &mut minute);
 }
 
 /// Runs what kazoo's authors expect of a server. After the other tests, as waiting is what it tests.

@@ -27,6 +27,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "snapshot" => vec![example_snapshot()],
         "path" => PATHS.map(Vec::from).to_vec(),
         "url" => URLS.map(Vec::from).to_vec(),
+        "redis_url" => REDIS_URLS.map(Vec::from).to_vec(),
+        "cassandra_url" => CASSANDRA_URLS.map(Vec::from).to_vec(),
         "ticket" => TICKETS.map(Vec::from).to_vec(),
         "node_name" => NODE_NAMES.map(Vec::from).to_vec(),
         "node_data" => NODE_DATA.map(Vec::from).to_vec(),
@@ -47,6 +49,27 @@ const URLS: [&str; 8] = [
     "http://h",
     "zk://h:99999",
     "zk://h?timeout=",
+];
+
+const REDIS_URLS: [&str; 9] = [
+    "redis://localhost",
+    "redis://ann:p%40ss@[::1]:6380/2?term=30s&prefix=a%3Ab&connect-timeout=250ms",
+    "redis://cache?replicas=1&replicas-within=200ms",
+    "redis+sentinel://s1:26379,s2,s3/primary/3?sentinel-password=open",
+    "redis+cluster://:secret@c1,c2:7001,c3",
+    "redlock://a,b,c:6380/1?term=500ms",
+    "rediss://h/?ca=/ca.pem&cert=c&key=k",
+    "redis://a,b",
+    "redis://h/99999999999",
+];
+const CASSANDRA_URLS: [&str; 7] = [
+    "cassandra://c1,c2:9043/apps?ttl=15s",
+    "cassandra://ann:p%40ss@[::1]:9042/k?skew=250ms&poll=2s&connect-timeout=3s",
+    "scylla://h/apps?table=locks&namespace=a%2Fb&datacenter=eu-1&scope=datacenter",
+    "cassandra://h/apps?create=keyspace&replicas=3",
+    "cassandra://h/apps?create=table",
+    "cassandra://h",
+    "cassandra://h/1-2?ttl=",
 ];
 
 const TICKETS: [&str; 4] =

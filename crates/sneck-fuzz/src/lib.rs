@@ -5,6 +5,7 @@
 //!
 //! * `cargo test -p sneck-fuzz` runs the corpus and a fixed number of [mutants](mutator) of it, the
 //!   same ones each time, in seconds;
+//! * `cargo xtask test` goes on for a minute in all, from seeds that nobody had before;
 //! * `cargo xtask fuzz` does so for longer and from another seed;
 //! * `cargo xtask fuzz --coverage` lets libFuzzer look for inputs that reach new code, by the front
 //!   end in the folder `fuzz`, which is a workspace of its own.
@@ -15,6 +16,7 @@
 pub mod corpus;
 pub mod examples;
 mod history;
+pub mod hunt;
 pub mod mutator;
 mod neighbour;
 pub mod random;
@@ -47,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "snapshot", run: storage::snapshot },
     Target { name: "path", run: text::path },
     Target { name: "url", run: text::url },
+    Target { name: "redis_url", run: text::redis_url },
+    Target { name: "cassandra_url", run: text::cassandra_url },
     Target { name: "ticket", run: text::ticket },
     Target { name: "node_name", run: sneck_zookeeper::fuzzing::node_name },
     Target { name: "node_data", run: neighbour::node_data },

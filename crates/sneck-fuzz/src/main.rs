@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sneck_fuzz::random::Random;
-use sneck_fuzz::{TARGETS, Target, corpus, examples, mutator};
+use sneck_fuzz::hunt::{self, Defect};
+use sneck_fuzz::{TARGETS, Target, corpus, examples};
 
 const USAGE: &str = "\
 usage: sneck-fuzz run ROUNDS SEED [TARGET]...   mutants of the corpus, all targets unless named
@@ -35,39 +35,24 @@ fn main() -> ExitCode {
 fn run(rounds: &str, seed: &str, names: &[&str]) -> Result<(), String> {
     let (rounds, seed) = (number(rounds)?, number(seed)?);
     for target in named(names)? {
-        mutants(target, rounds, seed)?;
+        let defect = hunt::mutants(target, rounds, seed).map_err(|error| error.to_string())?;
+        defect.map_or(Ok(()), |defect| Err(kept(&defect)))?;
         say(&format!("{}: {rounds} mutants from seed {seed}", target.name));
     }
     Ok(())
 }
 
-/// Mutants of each target from one seed, then of each from the next, so that all get their share of the time.
 fn run_for(minutes: &str, seed: &str, names: &[&str]) -> Result<(), String> {
-    const ROUNDS: u64 = 2_000;
-    let (time, mut seed) = (Duration::from_secs(60 * number(minutes)?), number(seed)?);
-    let (targets, began) = (named(names)?, Instant::now());
-    let mut tried = 0;
-    while began.elapsed() < time {
-        for target in &targets {
-            mutants(target, ROUNDS, seed)?;
-            tried += ROUNDS;
-        }
-        seed += 1;
-    }
-    say(&format!(
-        "{tried} mutants in {} s, up to seed {}",
-        began.elapsed().as_secs(),
-        seed.saturating_sub(1)
-    ));
+    let (time, seed) = (Duration::from_secs(60 * number(minutes)?), number(seed)?);
+    let hunted = hunt::until_over(&named(names)?, time, seed).map_err(|error| error.to_string())?;
+    hunted.defect.map_or(Ok(()), |defect| Err(kept(&defect)))?;
+    say(&format!("{} mutants of each target, up to seed {}", hunted.mutants, hunted.seed));
     Ok(())
 }
 
-/// Tries so many mutants of a target's corpus.
-fn mutants(target: &Target, rounds: u64, seed: u64) -> Result<(), String> {
-    let inputs = corpus::inputs(target.name).map_err(|error| error.to_string())?;
-    let inputs: Vec<Vec<u8>> = inputs.into_iter().map(|(_, bytes)| bytes).collect();
-    let mut random = Random::new(seed);
-    (0..rounds).try_for_each(|_| attempt(target, &mutator::mutant(&inputs, &mut random)))
+/// What is said of a defect, whose input is kept for the corpus.
+fn kept(defect: &Defect) -> String {
+    format!("{defect}\n{}", keep(defect.target, &defect.bytes))
 }
 
 /// The targets of these names; all, where there are none.
@@ -110,15 +95,15 @@ fn find(name: &str) -> Result<&'static Target, String> {
 
 /// Runs an input. One that panics is kept for the corpus.
 fn attempt(target: &Target, bytes: &[u8]) -> Result<(), String> {
-    match std::panic::catch_unwind(|| (target.run)(bytes)) {
-        Ok(()) => Ok(()),
-        Err(_) => {
-            let file = format!("{}.panic", target.name);
-            let kept = std::fs::write(&file, bytes);
-            let kept = kept.map_or_else(|error| error.to_string(), |()| "kept".to_owned());
-            Err(format!("{} panics; the input is in {file} ({kept})", target.name))
-        }
-    }
+    let done = std::panic::catch_unwind(|| (target.run)(bytes));
+    done.map_err(|_| keep(target.name, bytes))
+}
+
+fn keep(target: &str, bytes: &[u8]) -> String {
+    let file = format!("{target}.panic");
+    let kept = std::fs::write(&file, bytes);
+    let kept = kept.map_or_else(|error| error.to_string(), |()| "kept".to_owned());
+    format!("{target} panics; the input is in {file} ({kept})")
 }
 
 fn say(text: &str) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sneck_cassandra::CassandraUrl;
+use sneck_redis::RedisOptions;
 use sneck_wire::path as node_path;
 use sneck_zookeeper::{SessionTicket, ZooKeeperUrl};
 
@@ -33,19 +35,37 @@ pub(crate) fn ticket(bytes: &[u8]) {
     }
 }
 
-/// Reads a URL. Whatever is wrong with it, the password is not shown.
+/// Reads a URL for ZooKeeper.
 pub(crate) fn url(bytes: &[u8]) {
+    each_form(bytes, |url, secret| show(&ZooKeeperUrl::parse(url), secret));
+}
+
+/// Reads a URL for Redis, whose sentinels have a password of their own.
+pub(crate) fn redis_url(bytes: &[u8]) {
+    each_form(bytes, |url, secret| show(&RedisOptions::parse(url), secret));
     let Ok(url) = std::str::from_utf8(bytes) else { return };
-    show(ZooKeeperUrl::parse(url), None);
+    let and = if url.contains('?') { '&' } else { '?' };
+    let with_password = format!("{url}{and}sentinel-password={SECRET}");
+    show(&RedisOptions::parse(&with_password), Some(SECRET));
+}
+
+/// Reads a URL for Cassandra.
+pub(crate) fn cassandra_url(bytes: &[u8]) {
+    each_form(bytes, |url, secret| show(&CassandraUrl::parse(url), secret));
+}
+
+/// Gives a URL as it is, and then with a password in it that may not be shown, whatever is wrong with the rest.
+fn each_form(bytes: &[u8], read: impl Fn(&str, Option<&str>)) {
+    let Ok(url) = std::str::from_utf8(bytes) else { return };
+    read(url, None);
     if let Some((scheme, rest)) = url.split_once("://") {
-        let with_password = format!("{scheme}://user:{SECRET}@{rest}");
-        show(ZooKeeperUrl::parse(&with_password), Some(SECRET));
+        read(&format!("{scheme}://user:{SECRET}@{rest}"), Some(SECRET));
     }
 }
 
 /// Writes down all that can be shown of a result, and looks for what must not be in it.
-fn show<E: fmt::Display + fmt::Debug>(parsed: Result<ZooKeeperUrl, E>, secret: Option<&str>) {
-    let shown = match &parsed {
+fn show<T: fmt::Debug, E: fmt::Display + fmt::Debug>(parsed: &Result<T, E>, secret: Option<&str>) {
+    let shown = match parsed {
         Ok(parsed) => format!("{parsed:?}"),
         Err(error) => format!("{error} {error:?}"),
     };

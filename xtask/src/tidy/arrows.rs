@@ -41,7 +41,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sneck-races", &["sneck-races-tokio"]),
     (
         "sneck-fuzz",
-        &["sneck-core", "sneck-history", "sneck-server", "sneck-wire", "sneck-zookeeper"],
+        &[
+            "sneck-cassandra",
+            "sneck-core",
+            "sneck-history",
+            "sneck-redis",
+            "sneck-server",
+            "sneck-wire",
+            "sneck-zookeeper",
+        ],
     ),
     ("xtask", &["sneck-testkit"]),
 ];
