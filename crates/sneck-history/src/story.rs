@@ -190,8 +190,17 @@ impl Story {
     }
 
     /// The first moment at which the store can have let an attempt in: everybody ahead of it who excludes it
-    /// may be out of its way by then.
+    /// may be out of its way by then, in the lines of all locks that were asked for together.
     pub(crate) fn way_is_free(&self, attempt: &Attempt) -> Moment {
+        let together = |other: &&Attempt| {
+            other.id == attempt.id
+                || (other.together.is_some() && other.together == attempt.together)
+        };
+        let all = self.attempts.iter().filter(together);
+        all.map(|one| self.line_is_free(one)).fold(attempt.asked, Moment::max)
+    }
+
+    fn line_is_free(&self, attempt: &Attempt) -> Moment {
         let of_lock = self.attempts.iter().filter(|other| other.lock == attempt.lock);
         let ahead = of_lock
             .filter(|other| other.is_ahead_of(attempt) && other.mode.conflicts_with(attempt.mode));

@@ -37,7 +37,7 @@ mod words;
 mod world;
 
 pub use campaign::{Failure, Totals, campaign, run_safely};
-pub use mutants::{MUTANTS, Mutant, Witness};
+pub use mutants::{MUTANTS, Mutant, Witness, choose};
 pub use plan::{
     Ask, Cancel, Client, FOREVER, Fault, PERMITS, Plan, Servers, Share, Step, Trouble, Who,
 };

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use sneck_sim::{MUTANTS, Plan, Witness, campaign, run_safely, shrink};
+use sneck_sim::{MUTANTS, Plan, Witness, campaign, choose, run_safely, shrink};
 
 /// Runs the shipped client and server under simulated networks, disks, clocks and operators.
 #[derive(Debug, Parser)]
@@ -35,7 +35,8 @@ struct Arguments {
     /// With one plan: write what happened to this file, for `cargo xtask history check`.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// Run the seeds under each deliberate bug, or the one of this name, until one of them shows it.
+    /// Run the seeds under each deliberate bug, or the one of this name, until one of them shows it. With one
+    /// plan: run it under the one of this name.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
     mutants: Option<String>,
     /// How many to run at the same time; as many as there are processors.
@@ -70,6 +71,10 @@ fn one_plan(arguments: &Arguments) -> Result<Option<Plan>, String> {
 }
 
 fn look_at(plan: &Plan, arguments: &Arguments) -> Result<bool, String> {
+    if let Some(name) = &arguments.mutants {
+        let mutant = MUTANTS.iter().find(|mutant| mutant.name == name);
+        choose(Some(mutant.ok_or_else(|| format!("no deliberate bug {name:?}"))?.name));
+    }
     let run = run_safely(plan, arguments.trace)?;
     run.lines.iter().for_each(|line| println!("{line}"));
     println!("{run}{}\ntrace {:016x}", run.report, run.trace);

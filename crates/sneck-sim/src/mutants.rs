@@ -27,7 +27,7 @@ pub enum Witness {
 }
 
 /// Lets what runs on this thread have a deliberate bug from now on, or none.
-pub(crate) fn choose(mutant: Option<&'static str>) {
+pub fn choose(mutant: Option<&'static str>) {
     sneck_core::mutants::choose(mutant);
     sneck_server::mutants::choose(mutant);
 }
