@@ -19,6 +19,8 @@ mod machine;
 mod many;
 #[cfg(feature = "peers")]
 mod peers;
+#[allow(dead_code, unused_imports, reason = "drawn by the subjects that come next")]
+mod picture;
 mod raw;
 mod reading;
 #[cfg(feature = "redis")]
