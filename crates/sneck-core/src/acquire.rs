@@ -40,8 +40,13 @@ pub enum Patience {
 #[non_exhaustive]
 pub struct Limits {
     /// The longest time a waiter relies on being woken before it asks again by itself: 10 s. So long
-    /// at most does a wake-up that got lost delay a grant.
+    /// at most does a wake-up that got lost delay the grant of whoever was next in line when it asked last.
     pub recheck: Duration,
+    /// The same for those far back in a line, if that is longer: 5 min. Where the store tells
+    /// [how many are ahead](Waiting::ahead), a waiter asks again after `recheck` times the square root of that, up
+    /// to this. Otherwise a long line would keep the store busy by itself: 100,000 who ask every ten seconds
+    /// are 10,000 requests each second, about a lock that most of them will not have for a long time.
+    pub recheck_far: Duration,
     /// The longest time `try_lock` waits for an answer of the store: 10 s.
     pub answer: Duration,
     /// How long a claim that [yields](crate::Ties::yields) waits before it looks for a circle: 1 s. It looks
@@ -53,10 +58,23 @@ pub struct Limits {
     pub leave: Duration,
 }
 
+impl Limits {
+    /// How long a waiter with so many ahead relies on being woken. It grows more slowly than the line: whoever
+    /// stood far back may have become the next without having had to ask, and a wake-up that gets lost then
+    /// delays all behind, too.
+    fn recheck_after(&self, ahead: Option<u32>) -> Duration {
+        let times = f64::from(ahead.unwrap_or(1).max(1)).sqrt();
+        // Compared before it is multiplied: a long limit times a long line is more than a duration holds.
+        let most = self.recheck_far.as_secs_f64() / self.recheck.as_secs_f64();
+        if times < most { self.recheck.mul_f64(times) } else { self.recheck_far.max(self.recheck) }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             recheck: Duration::from_secs(10),
+            recheck_far: Duration::from_secs(300),
             answer: Duration::from_secs(10),
             deadlock: Duration::from_secs(1),
             leave: Duration::from_millis(250),
@@ -384,10 +402,11 @@ impl Locker {
                 Ok(Standing::Waiting(waiting)) => {
                     place.backoff.reset();
                     progress(Progress::Waiting(&waiting));
-                    *seen = Seen::Waiting(waiting);
                     // A wake-up may get lost on the way; the cap turns that into a delay. Jitter keeps
                     // the waiters of one line from asking together.
-                    let recheck = place.backoff.jitter(self.limits.recheck);
+                    let recheck = self.limits.recheck_after(waiting.ahead);
+                    let recheck = place.backoff.jitter(recheck);
+                    *seen = Seen::Waiting(waiting);
                     let _ = tokio::time::timeout(recheck, place.claim().changed()).await;
                 }
                 Err(error) if error.is_transient() && patience != Patience::Once => {

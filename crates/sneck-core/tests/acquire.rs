@@ -185,6 +185,35 @@ async fn an_answer_ends_the_trouble_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_is_far_back_asks_again_more_rarely_and_never_too_rarely() {
+    for (ahead, expected) in [
+        (None, secs(10)),
+        (Some(0), secs(10)),
+        (Some(1), secs(10)),
+        (Some(100), secs(100)),
+        (Some(100_000), secs(300)),
+        (Some(u32::MAX), secs(300)),
+    ] {
+        let waits = Ask::Waiting(Waiting { ahead, holder: None });
+        let script = Script::new([waits.clone(), waits.clone(), waits, held(1, secs(9))]);
+        drop(script.locker().acquire(request(), Patience::Forever).await.unwrap().unwrap());
+        for pair in script.times("ask").windows(2) {
+            let pause = pair[1] - pair[0];
+            assert!(pause >= expected / 2 && pause <= expected + ms(1), "{ahead:?}: {pause:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_limit_is_kept_also_where_a_line_is_long() {
+    let waits = Ask::Waiting(Waiting { ahead: Some(u32::MAX), holder: None });
+    let script = Script::new([waits, held(1, secs(9))]);
+    let locker = script.locker().with_limits(patient());
+    drop(locker.acquire(request(), Patience::Forever).await.unwrap().unwrap());
+    assert!(script.times("ask")[1] >= secs(12 * 3600));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_asking_again_cannot_heal_ends_the_wait() {
     for kind in [ErrorKind::Denied, ErrorKind::Refused, ErrorKind::Invalid, ErrorKind::Protocol] {
         let script = Script::new([waiting(), Ask::Fail(kind)]).changes([ms(5)]);
