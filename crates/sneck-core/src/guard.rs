@@ -252,6 +252,15 @@ impl Hold {
         }
     }
 
+    /// The same for whoever is there once for each lock of a session; see [`Lease::ended_among_many`].
+    pub(crate) async fn lost_among_many(&self) -> Loss {
+        tokio::select! {
+            biased;
+            loss = self.own.ended(&*self.clock) => loss,
+            loss = self.lease.ended_among_many(&*self.clock) => loss,
+        }
+    }
+
     pub(crate) fn locate(&self, error: Error) -> Error {
         error.with_lock(&self.name).with_backend(&self.label)
     }

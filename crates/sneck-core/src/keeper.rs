@@ -107,7 +107,7 @@ impl Keeper {
                         let _ = reply.send(downgraded);
                     }
                 },
-                _ = hold.lost() => break None,
+                _ = hold.lost_among_many() => break None,
                 loss = self.tend() => {
                     hold.own.end(loss);
                     break None;

@@ -6,7 +6,7 @@ use crate::sync::AtomicU64;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 /// Why a lock that was held is held no longer, although nobody unlocked it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +51,8 @@ struct State {
     /// lease. One word for both, so that nobody sees an end without its reason.
     until: AtomicU64,
     ended: Notify,
+    /// Whoever of [many](Lease::ended_among_many) has it looks at the clock for all of them.
+    watch: Semaphore,
 }
 
 /// Every way to end, at the index that stands for it. The first nanoseconds of a clock are given up
@@ -64,7 +66,11 @@ fn ended(until: u64) -> Option<Loss> {
 impl Lease {
     /// A lease good until `until`.
     pub fn new(until: Instant) -> Self {
-        Lease(Arc::new(State { until: AtomicU64::new(until.as_nanos()), ended: Notify::new() }))
+        Lease(Arc::new(State {
+            until: AtomicU64::new(until.as_nanos()),
+            ended: Notify::new(),
+            watch: Semaphore::new(1),
+        }))
     }
 
     /// The deadline as it stands; in the past of every clock once the lease has ended.
@@ -155,6 +161,38 @@ impl Lease {
         }
     }
 
+    /// The same where there may be very many who wait for the end of one lease: only one of them has a timer, which
+    /// ends the lease for all, and when it goes away, the next one has it. A hundred thousand who look at
+    /// the clock every second would be a load of their own, all at the same moment.
+    ///
+    /// The others are told as late as that one is, if its runtime is kept from running. So this is for those
+    /// who clear up behind a loss, and not for a user's [`ended`](Lease::ended), which depends on nobody.
+    pub(crate) async fn ended_among_many(&self, clock: &dyn Clock) -> Loss {
+        let keep_watch = async {
+            // It is never closed.
+            let _watch = self.0.watch.acquire().await;
+            self.ended(clock).await
+        };
+        tokio::select! {
+            biased;
+            loss = self.told(clock) => loss,
+            loss = keep_watch => loss,
+        }
+    }
+
+    /// Resolves when somebody has noticed that the lease has ended, or does so at once if it has.
+    async fn told(&self, clock: &dyn Clock) -> Loss {
+        loop {
+            let ended = self.0.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if let Some(loss) = self.loss(clock.now()) {
+                return loss;
+            }
+            ended.await;
+        }
+    }
+
     fn close(&self, old: u64, loss: Loss) -> bool {
         let index = LOSSES.iter().position(|known| *known == loss).unwrap_or(0) as u64;
         let swap = self.0.until.compare_exchange(old, index, Ordering::AcqRel, Ordering::Acquire);
@@ -179,7 +217,9 @@ impl fmt::Debug for Lease {
 mod tests {
     use super::*;
     use crate::clock::TokioClock;
+    use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
+    use tokio::task::JoinHandle;
 
     const fn at(nanos: u64) -> Instant {
         Instant::from_nanos(nanos)
@@ -231,5 +271,87 @@ mod tests {
         assert!(!waiting.is_finished());
         assert_eq!(waiting.await.unwrap(), Loss::DeadlinePassed);
         assert_eq!(clock.now().as_nanos() / 1_000_000_000, 8);
+    }
+
+    /// A clock that counts how often it is looked at.
+    #[derive(Debug)]
+    struct Looks(TokioClock, AtomicUsize);
+
+    impl Looks {
+        fn new() -> Arc<Self> {
+            Arc::new(Looks(TokioClock::new(), AtomicUsize::new(0)))
+        }
+
+        fn counted(&self) -> usize {
+            self.1.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Clock for Looks {
+        fn now(&self) -> Instant {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.now()
+        }
+    }
+
+    const MANY: usize = 1_000;
+
+    async fn many(lease: &Lease, clock: &Arc<Looks>) -> Vec<JoinHandle<Loss>> {
+        let wait = |_| {
+            let (lease, clock) = (lease.clone(), clock.clone());
+            tokio::spawn(async move { lease.ended_among_many(&*clock).await })
+        };
+        let waiting = (0..MANY).map(wait).collect();
+        // Each looks once before it waits, and whoever keeps watch once more.
+        while clock.counted() <= MANY {
+            tokio::task::yield_now().await;
+        }
+        waiting
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_of_many_looks_at_the_clock_and_all_are_told() {
+        let clock = Looks::new();
+        let lease = Lease::new(clock.0.now() + Duration::from_secs(5));
+        let waiting = many(&lease, &clock).await;
+        let before = clock.counted();
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(lease.extend(clock.0.now(), clock.0.now() + Duration::from_secs(5)));
+        }
+        let looks = clock.counted() - before;
+        assert!((20..MANY / 10).contains(&looks), "{looks} in 20 s");
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), Loss::DeadlinePassed);
+        }
+        assert_eq!(clock.0.now().as_nanos() / 1_000_000_000, 25);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_the_one_who_looks_goes_away_the_next_one_does() {
+        let clock = Looks::new();
+        let lease = Lease::new(clock.0.now() + Duration::from_secs(5));
+        let mut waiting = many(&lease, &clock).await;
+        // Whoever came first has the watch.
+        for one in waiting.drain(..MANY / 2) {
+            one.abort();
+            assert!(one.await.unwrap_err().is_cancelled());
+        }
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), Loss::DeadlinePassed);
+        }
+        assert_eq!(clock.0.now().as_nanos() / 1_000_000_000, 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_before_the_deadline_is_told_to_many_at_once() {
+        let clock = Looks::new();
+        let lease = Lease::new(clock.0.now() + Duration::from_secs(5));
+        let waiting = many(&lease, &clock).await;
+        lease.end(Loss::SessionEnded);
+        for one in waiting {
+            assert_eq!(one.await.unwrap(), Loss::SessionEnded);
+        }
+        assert_eq!(clock.0.now().as_nanos() / 1_000_000_000, 0);
     }
 }

@@ -3,7 +3,7 @@
 use shuttle::thread;
 use std::time::Duration;
 use tokio::sync::futures::Notified;
-pub use tokio::sync::{mpsc, oneshot, watch};
+pub use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// As [`tokio::sync::Notify`]. Another thread may come in before each operation: between a look at what is
 /// waited for and the wait is where wake-ups get lost.
