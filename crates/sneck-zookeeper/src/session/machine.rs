@@ -14,7 +14,7 @@
 
 use super::proof::{is_from_leader, is_quorum, proof_request};
 use super::ticket::SessionTicket;
-use super::watches::{Delivery, WatchKey, WatchKind, Watches};
+use super::watches::{Delivery, Interest, WatchKey, WatchKind, Watches, restore_bytes};
 use crate::credentials::Credentials;
 use crate::error::{End, RequestError};
 use crate::lease_rule;
@@ -263,6 +263,7 @@ impl Machine {
         kind: WatchKind,
     ) -> Result<Watching<oneshot::Receiver<WatchedEvent>>, RequestError> {
         self.may_take()?;
+        self.check_size(restore_bytes(path))?;
         let (key, events) = self.watches.add_once(path, kind);
         self.take_watching(now, request, key, events)
     }
@@ -275,6 +276,7 @@ impl Machine {
         mode: AddWatchMode,
     ) -> Result<Watching<mpsc::Receiver<WatchedEvent>>, RequestError> {
         self.may_take()?;
+        self.check_size(restore_bytes(path))?;
         let (key, events) = self.watches.add_stream(path, mode, self.limits.events_max);
         self.take_watching(now, &Request::AddWatch { path: path.to_owned(), mode }, key, events)
     }
@@ -297,10 +299,9 @@ impl Machine {
 
     /// Forgets a watch, and has the server forget it when nobody else wants it.
     pub(crate) fn unwatch(&mut self, now: Instant, key: &WatchKey) {
-        let Some(kind) = self.watches.remove(key) else { return };
-        let is_waiting = |one: &Queued| one.asked.watch.as_ref() == Some(key);
-        if self.phase != Phase::Serving && !self.queue.iter().any(is_waiting) {
-            // It will simply not be set again.
+        let Some(Interest { kind, set }) = self.watches.remove(key) else { return };
+        if self.phase != Phase::Serving && set {
+            // It will simply not be set again. Of one that is not set the request is still waiting.
             return;
         }
         let request = Request::RemoveWatches { path: key.path.clone(), kind };
@@ -626,7 +627,8 @@ impl Machine {
             self.sent_last = now;
             return;
         }
-        for request in self.watches.restore(self.zxid_seen, &mut effects.events) {
+        let bytes_max = self.limits.request_bytes_max;
+        for request in self.watches.restore(self.zxid_seen, bytes_max, &mut effects.events) {
             encode_request(&mut self.outgoing, xid::SET_WATCHES, &request);
         }
         self.unauthenticated = self.credentials.len();

@@ -3,6 +3,7 @@
 mod call;
 mod driver;
 mod machine;
+mod once;
 mod proof;
 mod reading;
 mod shared;

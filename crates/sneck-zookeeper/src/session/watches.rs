@@ -1,5 +1,6 @@
 //! The watches of a session: who waits for which event, and how they survive a reconnect.
 
+use super::once::{OnceWatches, Removed};
 use sneck_wire::{AddWatchMode, EventKind, Request, WatchedEvent, WatcherKind};
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
@@ -7,6 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 /// Identifies one registration within a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WatchId(u64);
+
+#[cfg(test)]
+impl WatchId {
+    pub(super) fn numbered(number: u64) -> Self {
+        WatchId(number)
+    }
+}
 
 /// What a one-shot watch was set by, which decides what fires it and how it is set again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,20 +55,31 @@ impl Delivery {
 /// (ZOOKEEPER-706).
 const RESTORE_BYTES_MAX: usize = sneck_wire::MAX_FRAME_DEFAULT / 8;
 
+/// What else is in such a request: its xid and kind, a zxid, and how many there are of five kinds of watches.
+const RESTORE_HEAD_BYTES: usize = 4 + 4 + 8 + 5 * LENGTH_BYTES;
+/// What stands before each path.
+const LENGTH_BYTES: usize = 4;
+
+/// The bytes of a request that sets only the watch on this path again. Where they are too many, the watch would
+/// be lost with the connection.
+pub(crate) fn restore_bytes(path: &str) -> usize {
+    RESTORE_HEAD_BYTES + LENGTH_BYTES + path.len()
+}
+
+/// What nobody is interested in any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Interest {
+    pub(crate) kind: WatcherKind,
+    /// Whether a server has set the watch. If not, the request that does is waiting or on the way.
+    pub(crate) set: bool,
+}
+
 /// The watches of a session. Ordered maps, so that a simulated run can be repeated.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    once: BTreeMap<String, Vec<Once>>,
+    once: BTreeMap<String, OnceWatches>,
     streams: BTreeMap<String, Vec<Stream>>,
     next: u64,
-}
-
-#[derive(Debug)]
-struct Once {
-    id: WatchId,
-    kind: WatchKind,
-    set: bool,
-    sink: oneshot::Sender<WatchedEvent>,
 }
 
 #[derive(Debug)]
@@ -95,8 +114,7 @@ impl Watches {
     ) -> (WatchKey, oneshot::Receiver<WatchedEvent>) {
         let (sink, source) = oneshot::channel();
         let key = self.key(path);
-        let once = Once { id: key.id, kind, set: false, sink };
-        self.once.entry(path.to_owned()).or_default().push(once);
+        self.once.entry(path.to_owned()).or_default().add(key.id, kind, sink);
         (key, source)
     }
 
@@ -122,61 +140,51 @@ impl Watches {
     /// A server has set the watch: from now on it is set again on every other server. Until then its
     /// request does that, be it waiting or on the way.
     pub(crate) fn has_set(&mut self, key: &WatchKey) {
-        let once = self.once.get_mut(&key.path).into_iter().flatten();
-        once.filter(|watch| watch.id == key.id).for_each(|watch| watch.set = true);
+        if let Some(watches) = self.once.get_mut(&key.path) {
+            watches.has_set(key.id);
+        }
         let streams = self.streams.get_mut(&key.path).into_iter().flatten();
         streams.filter(|watch| watch.id == key.id).for_each(|watch| watch.set = true);
     }
 
     /// The node that was asked for is there: its watch is one on data.
     pub(crate) fn node_exists(&mut self, key: &WatchKey) {
-        let watches = self.once.get_mut(&key.path).into_iter().flatten();
-        watches.filter(|watch| watch.id == key.id).for_each(|watch| watch.kind = WatchKind::Data);
+        if let Some(watches) = self.once.get_mut(&key.path) {
+            watches.node_exists(key.id);
+        }
     }
 
     /// Forgets a watch. Returns what to tell the server, if this was the last interest of its kind.
-    pub(crate) fn remove(&mut self, key: &WatchKey) -> Option<WatcherKind> {
+    pub(crate) fn remove(&mut self, key: &WatchKey) -> Option<Interest> {
         if let Some(watches) = self.once.get_mut(&key.path)
-            && let Some(at) = watches.iter().position(|watch| watch.id == key.id)
+            && let Some(Removed { kind, set, last }) = watches.remove(key.id)
         {
-            let child = watches.remove(at).kind == WatchKind::Child;
-            let last = !watches.iter().any(|watch| (watch.kind == WatchKind::Child) == child);
             if watches.is_empty() {
                 self.once.remove(&key.path);
             }
             // Servers before 3.9 would remove a persistent watch on the same path with it.
             let last = last && !self.streams.contains_key(&key.path);
-            return last.then_some(if child { WatcherKind::Children } else { WatcherKind::Data });
+            let child = kind == WatchKind::Child;
+            let kind = if child { WatcherKind::Children } else { WatcherKind::Data };
+            return last.then_some(Interest { kind, set });
         }
         let watches = self.streams.get_mut(&key.path)?;
         let at = watches.iter().position(|watch| watch.id == key.id)?;
-        watches.swap_remove(at);
+        let set = watches.swap_remove(at).set;
         let last = watches.is_empty();
         if last {
             self.streams.remove(&key.path);
         }
         // A persistent watch can only be removed together with every other kind on its path.
-        (last && !self.once.contains_key(&key.path)).then_some(WatcherKind::Any)
+        let last = last && !self.once.contains_key(&key.path);
+        last.then_some(Interest { kind: WatcherKind::Any, set })
     }
 
     /// Takes out the one-shot watches that `event` fires, and whom else to tell.
     pub(crate) fn fire(&mut self, event: &WatchedEvent, told: &mut Vec<Delivery>) {
-        let fires = |kind: WatchKind| match event.kind {
-            EventKind::Created | EventKind::DataChanged => kind != WatchKind::Child,
-            EventKind::Deleted => true,
-            EventKind::ChildrenChanged => kind == WatchKind::Child,
-            _ => false,
-        };
         if let Some(watches) = self.once.get_mut(&event.path) {
-            let mut at = 0;
-            while at < watches.len() {
-                if fires(watches[at].kind) {
-                    // Not `swap_remove`: who asked first is told first.
-                    told.push(Delivery::Once(watches.remove(at).sink, event.clone()));
-                } else {
-                    at += 1;
-                }
-            }
+            let fired = watches.fire(event.kind).into_iter();
+            told.extend(fired.map(|sink| Delivery::Once(sink, event.clone())));
             if watches.is_empty() {
                 self.once.remove(&event.path);
             }
@@ -215,16 +223,22 @@ impl Watches {
         }
     }
 
-    /// The requests that set all watches again on another server.
+    /// The requests that set all watches again on another server, none of more than `request_bytes_max`.
     ///
     /// Persistent watches fire nothing when they are set again, so whoever reads one is told by an
     /// event of kind `None` that something may have been missed.
-    pub(crate) fn restore(&mut self, relative_zxid: i64, told: &mut Vec<Delivery>) -> Vec<Request> {
+    pub(crate) fn restore(
+        &mut self,
+        relative_zxid: i64,
+        request_bytes_max: usize,
+        told: &mut Vec<Delivery>,
+    ) -> Vec<Request> {
+        let bytes_max = RESTORE_BYTES_MAX.min(request_bytes_max.saturating_sub(RESTORE_HEAD_BYTES));
         let mut chunks = vec![Chunk::default()];
         for (path, watches) in &self.once {
             for kind in [WatchKind::Data, WatchKind::Exist, WatchKind::Child] {
-                if watches.iter().any(|watch| watch.set && watch.kind == kind) {
-                    let chunk = room(&mut chunks, path);
+                if watches.is_set(kind) {
+                    let chunk = room(&mut chunks, path, bytes_max);
                     match kind {
                         WatchKind::Data => chunk.data.push(path.clone()),
                         WatchKind::Exist => chunk.exist.push(path.clone()),
@@ -236,7 +250,7 @@ impl Watches {
         for (path, watches) in &mut self.streams {
             for mode in [AddWatchMode::Persistent, AddWatchMode::PersistentRecursive] {
                 if watches.iter().any(|watch| watch.set && watch.mode == mode) {
-                    let chunk = room(&mut chunks, path);
+                    let chunk = room(&mut chunks, path, bytes_max);
                     match mode {
                         AddWatchMode::Persistent => chunk.persistent.push(path.clone()),
                         AddWatchMode::PersistentRecursive => chunk.recursive.push(path.clone()),
@@ -285,9 +299,9 @@ impl Chunk {
 }
 
 /// The chunk that has room for one more path, with that room taken.
-fn room<'a>(chunks: &'a mut Vec<Chunk>, path: &str) -> &'a mut Chunk {
-    let bytes = path.len() + 4;
-    if chunks.last().is_none_or(|chunk| chunk.bytes + bytes > RESTORE_BYTES_MAX) {
+fn room<'a>(chunks: &'a mut Vec<Chunk>, path: &str, bytes_max: usize) -> &'a mut Chunk {
+    let bytes = LENGTH_BYTES + path.len();
+    if chunks.last().is_none_or(|chunk| chunk.bytes + bytes > bytes_max) {
         chunks.push(Chunk::default());
     }
     let at = chunks.len() - 1;
@@ -301,6 +315,14 @@ mod tests {
 
     fn event(kind: EventKind, path: &str) -> WatchedEvent {
         WatchedEvent::new(kind, path)
+    }
+
+    fn removed(watches: &mut Watches, key: &WatchKey) -> Option<WatcherKind> {
+        watches.remove(key).map(|interest| interest.kind)
+    }
+
+    fn restored(watches: &mut Watches, zxid: i64, told: &mut Vec<Delivery>) -> Vec<Request> {
+        watches.restore(zxid, sneck_wire::MAX_FRAME_DEFAULT, told)
     }
 
     fn fire(watches: &mut Watches, kind: EventKind, path: &str) -> usize {
@@ -358,7 +380,11 @@ mod tests {
             told.into_iter().for_each(Delivery::deliver);
             assert!(source.try_recv().is_ok());
             assert_eq!(source.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
-            assert_eq!(watches.remove(&key), Some(WatcherKind::Any), "the server still has it");
+            assert_eq!(
+                removed(&mut watches, &key),
+                Some(WatcherKind::Any),
+                "the server still has it"
+            );
             assert!(watches.is_empty());
         }
     }
@@ -371,7 +397,7 @@ mod tests {
         assert_eq!(fire(&mut watches, EventKind::DataChanged, "/a"), 1);
         let mut told = Vec::new();
         watches.fire(&event(EventKind::DataChanged, "/a"), &mut told);
-        assert_eq!(watches.restore(1, &mut told).len(), 1);
+        assert_eq!(restored(&mut watches, 1, &mut told).len(), 1);
         told.into_iter().for_each(Delivery::deliver);
         assert_eq!(source.try_recv().map(|event| event.kind), Ok(EventKind::DataChanged));
         assert_eq!(source.try_recv(), Err(mpsc::error::TryRecvError::Disconnected));
@@ -383,7 +409,7 @@ mod tests {
         let (once, _a) = watches.add_once("/a", WatchKind::Exist);
         let (stream, _b) = watches.add_stream("/b", AddWatchMode::PersistentRecursive, 8);
         let mut told = Vec::new();
-        assert_eq!(watches.restore(1, &mut told), []);
+        assert_eq!(restored(&mut watches, 1, &mut told), []);
         assert!(told.is_empty());
         watches.has_set(&once);
         watches.has_set(&stream);
@@ -395,7 +421,7 @@ mod tests {
             persistent: vec![],
             persistent_recursive: vec!["/b".into()],
         };
-        assert_eq!(watches.restore(1, &mut told), [again]);
+        assert_eq!(restored(&mut watches, 1, &mut told), [again]);
         assert_eq!(told.len(), 1);
     }
 
@@ -404,10 +430,10 @@ mod tests {
         let mut watches = Watches::default();
         let (stream, _a) = watches.add_stream("/a", AddWatchMode::Persistent, 8);
         let (once, _b) = watches.add_once("/a", WatchKind::Data);
-        assert_eq!(watches.remove(&once), None);
+        assert_eq!(removed(&mut watches, &once), None);
         let (once, _b) = watches.add_once("/a", WatchKind::Data);
-        assert_eq!(watches.remove(&stream), None);
-        assert_eq!(watches.remove(&once), Some(WatcherKind::Data));
+        assert_eq!(removed(&mut watches, &stream), None);
+        assert_eq!(removed(&mut watches, &once), Some(WatcherKind::Data));
     }
 
     #[test]
@@ -416,10 +442,10 @@ mod tests {
         let (first, _a) = watches.add_once("/a", WatchKind::Data);
         let (second, _b) = watches.add_once("/a", WatchKind::Exist);
         let (child, _c) = watches.add_once("/a", WatchKind::Child);
-        assert_eq!(watches.remove(&first), None);
-        assert_eq!(watches.remove(&second), Some(WatcherKind::Data));
-        assert_eq!(watches.remove(&child), Some(WatcherKind::Children));
-        assert_eq!(watches.remove(&child), None);
+        assert_eq!(removed(&mut watches, &first), None);
+        assert_eq!(removed(&mut watches, &second), Some(WatcherKind::Data));
+        assert_eq!(removed(&mut watches, &child), Some(WatcherKind::Children));
+        assert_eq!(removed(&mut watches, &child), None);
         assert!(watches.is_empty());
     }
 
@@ -433,16 +459,19 @@ mod tests {
             watches.has_set(&key);
             sources.push(source);
         }
-        let requests = watches.restore(7, &mut Vec::new());
-        assert!(requests.len() > 1);
-        let mut restored = Vec::new();
-        for request in requests {
-            let mut frame = bytes::BytesMut::new();
-            sneck_wire::encode_request(&mut frame, 1, &request);
-            assert!(frame.len() < sneck_wire::MAX_FRAME_DEFAULT / 4);
-            let Request::SetWatches { relative_zxid: 7, data, .. } = request else { panic!() };
-            restored.extend(data);
+        for request_bytes_max in [sneck_wire::MAX_FRAME_DEFAULT, 4_096, restore_bytes(&paths[0])] {
+            let requests = watches.restore(7, request_bytes_max, &mut Vec::new());
+            assert!(requests.len() > 1);
+            let mut restored = Vec::new();
+            for request in requests {
+                let mut frame = bytes::BytesMut::new();
+                sneck_wire::encode_request(&mut frame, 1, &request);
+                assert!(frame.len() < sneck_wire::MAX_FRAME_DEFAULT / 4);
+                assert!(frame.len() - LENGTH_BYTES <= request_bytes_max, "{}", frame.len());
+                let Request::SetWatches { relative_zxid: 7, data, .. } = request else { panic!() };
+                restored.extend(data);
+            }
+            assert_eq!(restored, paths);
         }
-        assert_eq!(restored, paths);
     }
 }
