@@ -748,7 +748,9 @@ pub(crate) fn line(dialect: Dialect, children: &[String]) -> Vec<Spotted> {
 }
 
 /// The children that are places in a line of this kind, or of any, in order, with their modes; or the
-/// child that is nobody's place. `asker` is the place of whoever asks; empty when that is nobody in line.
+/// child that is nobody's place. `asker` is the place of whoever asks; empty when that is nobody in line. Who
+/// came after the asker is left out: it makes no difference to it, and to put them in order as well would be most
+/// of the work of those near the head of a long line.
 fn places<'a>(
     dialect: Dialect,
     kind: Option<Kind>,
@@ -771,6 +773,10 @@ fn places<'a>(
         }
     }
     let own = |child: &str| child == asker;
+    let asked_from = places.iter().find(|(_, child)| own(child)).map(|(place, _)| place.sequence);
+    if let Some(asked_from) = asked_from {
+        places.retain(|(place, _)| place.sequence <= asked_from);
+    }
     // Of two equal numbers nobody can tell which came first; whoever asks is the later one.
     places.sort_by(|(a, x), (b, y)| a.sequence.cmp(&b.sequence).then_with(|| own(x).cmp(&own(y))));
     foreign.extend(places.into_iter().map(|(place, child)| (child, place.mode)));
