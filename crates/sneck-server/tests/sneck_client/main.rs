@@ -1,6 +1,7 @@
 //! Locks of the sneck client on this server, over each way in.
 
 mod contract;
+mod long_line;
 
 use std::fmt;
 use std::io;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sneck::Locks;
-use sneck_server::{InProcess, Running, Server};
+use sneck_server::{InProcess, Limits, Running, Server};
 use sneck_zookeeper::{Connector, Duplex, LockOptions, SessionOptions, Tcp, ZooKeeper};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -53,12 +54,19 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
         let folder = tempfile::tempdir().expect("a folder");
         let server = Server::builder()
             .listen(([127, 0, 0, 1], 0).into())
             .socket(folder.path().join("private/socket"))
             .tick(Duration::from_millis(100))
             .session_timeouts(Duration::from_millis(500), SOON)
+            .limits(limits)
             .start()
             .await
             .expect("a free port");
@@ -75,13 +83,18 @@ impl World {
     }
 
     async fn backend_below(&self, chroot: &str, way: &Way, timeout: Duration) -> ZooKeeper {
+        let options = self.options(chroot, way, timeout);
+        ZooKeeper::connect(options, LockOptions::default()).await.expect("a session")
+    }
+
+    fn options(&self, chroot: &str, way: &Way, timeout: Duration) -> SessionOptions {
         let address = self.server.addresses()[0];
         let server = sneck_zookeeper::Server { host: "127.0.0.1".into(), port: address.port() };
         let mut options = SessionOptions::new(vec![server]);
         options.connector = Arc::new(way.clone());
         options.chroot = chroot.to_owned();
         options.timeout = timeout;
-        ZooKeeper::connect(options, LockOptions::default()).await.expect("a session")
+        options
     }
 
     async fn locks(&self, way: &Way) -> Locks {

@@ -4,6 +4,10 @@ use crate::error::{ConnectError, RequestError};
 use sneck_core::{Error, ErrorKind};
 use sneck_wire::{ErrorCode, MultiResult};
 
+/// Whichever side it was too much for.
+const TOO_LARGE: &str = "the node has too many children, or too much in it, for one message (jute.maxbuffer on \
+                         ZooKeeper's side); let fewer wait in one line, or split the lock";
+
 /// What a failed request means for a lock; `doing` says what was being done.
 pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
     let text = format!("{doing}: {error}");
@@ -16,8 +20,9 @@ pub(crate) fn of_request(error: &RequestError, doing: &str) -> Error {
         RequestError::TooLarge { .. } | RequestError::BadPath(_) => {
             Error::new(ErrorKind::Invalid, text)
         }
-        RequestError::ReplyTooLarge { .. } => Error::new(ErrorKind::Refused, text)
-            .with_hint("the node has too many children, or too much in it, to be a line of a lock"),
+        RequestError::ReplyTooLarge { .. } => {
+            Error::new(ErrorKind::Refused, text).with_hint(TOO_LARGE)
+        }
     };
     if error.may_have_been_applied() { failure.with_unknown_outcome() } else { failure }
 }
@@ -55,9 +60,9 @@ fn of_code(code: ErrorCode, text: String) -> Error {
         ),
         ErrorCode::UNIMPLEMENTED => Error::new(ErrorKind::Refused, text)
             .with_hint("the server is too old; sneck needs ZooKeeper 3.5 or later"),
-        ErrorCode::SYSTEM_ERROR | ErrorCode::MARSHALLING_ERROR => {
-            Error::new(ErrorKind::Protocol, text)
-        }
+        // What sneck sends is well-formed, so this is about size.
+        ErrorCode::MARSHALLING_ERROR => Error::new(ErrorKind::Refused, text).with_hint(TOO_LARGE),
+        ErrorCode::SYSTEM_ERROR => Error::new(ErrorKind::Protocol, text),
         _ => Error::new(ErrorKind::Refused, text),
     }
 }
