@@ -189,3 +189,31 @@ async fn persistent_watches_are_set_again(ensemble: &Ensemble) {
     assert_eq!(next(&mut all).await, (EventKind::Created, "/r/s".to_owned()));
     assert_eq!(proxy.counts().requests(OpCode::SetWatches2), 1);
 }
+
+/// A server hangs up on whoever sends it more than its limit, each time anew (ZOOKEEPER-706).
+#[tokio::test]
+async fn watches_are_set_again_also_where_the_servers_take_less_than_by_default() {
+    const BYTES_MAX: usize = 8 << 10;
+    let builder = Builder::new(Version::V3_9).property("jute.maxbuffer", &BYTES_MAX.to_string());
+    let ensemble = or_skip!(builder.start().await);
+    let proxy = Proxy::start(ensemble.addr(0)).unwrap();
+    let mut options = options([proxy.addr()]);
+    options.limits.request_bytes_max = BYTES_MAX;
+    let session = connect(options).await;
+    let path = |at: usize| format!("/{at:0100}");
+    let mut watches = Vec::new();
+    for at in 0..400 {
+        watches.push(soon(session.exists_watch(&path(at))).await.unwrap().1);
+    }
+    proxy.forget_traffic();
+    proxy.reset_all();
+    let other = open(&ensemble).await;
+    for at in [0, 200, 399] {
+        persistent(&other, &path(at)).await;
+        assert!(is(soon(&mut watches[at]).await, EventKind::Created, &path(at)));
+    }
+    session.prove().await.unwrap();
+    assert_eq!(proxy.sessions().len(), 1, "the session was taken back at once");
+    let set = proxy.counts().requests(OpCode::SetWatches);
+    assert!((5..=8).contains(&set), "{set} requests");
+}
