@@ -78,8 +78,8 @@ impl Default for Limits {
         Self {
             frame_bytes_max: sneck_wire::MAX_FRAME_DEFAULT,
             request_bytes_max: 64 << 20,
-            connections_max: 10_000,
-            connections_per_peer_max: 5_000,
+            connections_max: 20_000,
+            connections_per_peer_max: 15_000,
             handshake_timeout: Duration::from_secs(10),
             requests_in_flight_max: 1_000,
             outbox_bytes_max: 64 << 20,

@@ -96,4 +96,14 @@ mod tests {
         assert!(places.take(Peer::Local).is_ok());
         assert_eq!(places.taken.lock().unwrap().by_peer.len(), 2);
     }
+
+    #[test]
+    fn one_process_may_have_ten_thousand_sessions_and_leave_room_for_others() {
+        let places = Arc::new(Places::new(&Limits::default()));
+        let peer = |last| Peer::Tcp(([10, 0, 0, last], 1).into());
+        // While they come back after an outage, a server may still have what is left of some.
+        let one: Vec<Place> = (0..12_000).map(|_| places.take(peer(1)).unwrap()).collect();
+        let other: Vec<Place> = (0..5_000).map(|_| places.take(peer(2)).unwrap()).collect();
+        assert_eq!(one.len() + other.len(), 17_000);
+    }
 }
