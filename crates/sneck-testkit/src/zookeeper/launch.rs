@@ -91,13 +91,16 @@ impl Launch {
         janitor.spawn("java", &self.args, &self.log, Piped::No)
     }
 
-    /// The log's end, for messages.
+    /// The log's end, for messages, without what we have asked ourselves while we waited.
     pub(super) fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(OUR_QUESTION)).collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 }
+
+/// What a server says whenever it is asked how it is.
+const OUR_QUESTION: &str = "NIOServerCnxn - Processing";
 
 /// Copies all files of a folder.
 fn preload(from: &Path, to: &Path) -> io::Result<()> {
