@@ -3,7 +3,7 @@
 Arguments: hosts, session timeout in seconds, the identifier that others in line can read.
 
 It understands the language of `peer.rs`: `lock`, `read`, `write`, `permits`, `lead`, `try-` of the first four,
-`release`, `queue`, `count`, `cycle`, `many` and `exit`. `contenders PATH` and `holders PATH PERMITS` are answered with the
+`release`, `queue`, `count`, `cycle`, `many`, `crowd` and `exit`. `contenders PATH` and `holders PATH PERMITS` are answered with the
 identifiers of those in a lock's line and of those who have a semaphore's permits.
 
 A lock also heeds contenders of other makes if their names are told beforehand: `heed PATH PATTERN...`
@@ -105,6 +105,8 @@ class Line:
             return self.cycle(*words)
         if verb == "many":
             return self.many(*words)
+        if verb == "crowd":
+            return self.crowd(*words)
         recipe = verb.removeprefix("try-")
         contender = self.contender(recipe, *words)
         if not contender.acquire(blocking=verb == recipe):
@@ -147,18 +149,27 @@ class Line:
         return "cycled", self.path, sorted(took)[len(took) // 2]
 
     def many(self, tasks, times):
+        self.together([f"{self.path}/{task}" for task in range(int(tasks))], times)
+        return "many", self.path
+
+    def crowd(self, tasks, times):
+        self.together([self.path] * int(tasks), times)
+        return "crowd", self.path
+
+    def together(self, paths, times):
+        """A thread and a lock for each."""
+
         def work(lock):
             for _ in range(int(times)):
                 with lock:
                     pass
 
-        locks = [self.client.Lock(f"{self.path}/{task}", self.identifier) for task in range(int(tasks))]
+        locks = [self.client.Lock(path, self.identifier) for path in paths]
         threads = [threading.Thread(target=work, args=(lock,), daemon=True) for lock in locks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return "many", self.path
 
 
 def look(client, verb, path, words):

@@ -13,6 +13,7 @@
 //! | `count PATH FILE N` | `counted PATH N`, after N times of locking, adding one to the number in the file, and unlocking |
 //! | `cycle PATH N` | `cycled PATH NANOSECONDS`, after N times of locking and unlocking: the median of them |
 //! | `many PATH TASKS N` | `many PATH`, after N times of each of so many tasks, with a lock of its own below the path |
+//! | `crowd PATH TASKS N` | `crowd PATH`, after N times of each of so many tasks, for one lock |
 //! | `exit` | `bye`: the session is closed |
 //!
 //! What fails is answered `error PATH REASON`; a session that is there is told as `state CONNECTED`, and some
@@ -185,6 +186,13 @@ impl Peer {
     pub async fn many(&mut self, path: &str, tasks: usize, times: usize) {
         self.0.say(&format!("many {path} {tasks} {times}"));
         self.0.expect(&format!("many {path}")).await;
+    }
+
+    /// Lets so many tasks lock and unlock one lock so many times each, all on the peer's session.
+    /// go-zookeeper's peer does not do that.
+    pub async fn crowd(&mut self, path: &str, tasks: usize, times: usize) {
+        self.0.say(&format!("crowd {path} {tasks} {times}"));
+        self.0.expect(&format!("crowd {path}")).await;
     }
 
     /// Closes the session, and with it gives up every lock.

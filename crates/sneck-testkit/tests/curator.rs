@@ -57,15 +57,21 @@ async fn those_who_are_measured_lock_as_often_as_they_are_told() {
         peer.begin_cycle(&path, 3);
         assert!(peer.cycled(&path).await > Duration::ZERO);
         peer.many(&path, 2, 2).await;
+        peer.crowd(&format!("{path}-crowd"), 3, 1).await;
     }
     curator.contend(&root, 3, 2).await;
     // The number of the next place is that of the places before it.
     let numbers = |queue: Vec<String>| -> Vec<u32> {
         queue.iter().map(|node| node[node.len() - 10..].parse().unwrap()).collect()
     };
-    for (path, before) in
-        [(root.clone(), 6), (format!("{root}-curator/1"), 2), (format!("{root}-kazoo/1"), 2)]
-    {
+    let taken = [
+        (root.clone(), 6),
+        (format!("{root}-curator/1"), 2),
+        (format!("{root}-kazoo/1"), 2),
+        (format!("{root}-curator-crowd"), 3),
+        (format!("{root}-kazoo-crowd"), 3),
+    ];
+    for (path, before) in taken {
         curator.acquire(Recipe::Lock, &path).await;
         assert_eq!(numbers(curator.queue(&path).await), [before], "{path}");
     }

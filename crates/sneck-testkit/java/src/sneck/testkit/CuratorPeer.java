@@ -40,7 +40,7 @@ import org.apache.curator.retry.RetryForever;
  *
  * <p>Arguments: connect string, session timeout in ms. It understands the language of {@code peer.rs}: {@code lock},
  * {@code read}, {@code write}, {@code permits}, {@code lead}, {@code select}, {@code try-} of the first four,
- * {@code release}, {@code queue}, {@code count}, {@code cycle}, {@code many} and {@code exit}. {@code contend PATH SESSIONS N}
+ * {@code release}, {@code queue}, {@code count}, {@code cycle}, {@code many}, {@code crowd} and {@code exit}. {@code contend PATH SESSIONS N}
  * is answered {@code contend PATH} when so many sessions have each locked N times. {@code revocable PATH} locks, and {@code asked PATH} is
  * said when somebody asks for the lock; {@code revoke PATH NODE} asks the holder: {@code revoked PATH}. {@code leader PATH}
  * is answered {@code leader PATH ID} with the id of whoever leads, in the eyes of a latch that does not take part.
@@ -152,6 +152,8 @@ public final class CuratorPeer {
                 return cycle(mutex(path), path, Integer.parseInt(words[2]));
             case "many":
                 return many(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
+            case "crowd":
+                return crowd(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
             case "contend":
                 return contend(path, Integer.parseInt(words[2]), Integer.parseInt(words[3]));
             case "revocable":
@@ -345,6 +347,16 @@ public final class CuratorPeer {
         }
         together(all, times);
         return "many " + path;
+    }
+
+    private String crowd(String path, int tasks, int times) throws Exception {
+        // An object each: those who share one are all woken by each release, and each lists the line.
+        List<InterProcessMutex> all = new ArrayList<>();
+        for (int task = 0; task < tasks; task++) {
+            all.add(new InterProcessMutex(client, path));
+        }
+        together(all, times);
+        return "crowd " + path;
     }
 
     private String contend(String path, int sessions, int times) throws Exception {
