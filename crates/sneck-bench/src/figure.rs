@@ -4,6 +4,19 @@ use serde_json::{Value, json};
 
 /// How wide the interval of a ratio may be, as a part of the ratio, for it to be told.
 const WIDTH_MAX: f64 = 0.25;
+/// What may be said of a ratio.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Verdict {
+    /// This is the ratio, within [`WIDTH_MAX`].
+    Is(f64),
+    /// Ours is less, at most this part of theirs. The rounds disagree by how much.
+    AtMost(f64),
+    /// Ours is more, at least so many times theirs. The rounds disagree by how much.
+    AtLeast(f64),
+    /// The rounds disagree on who has more.
+    Nothing,
+}
+
 /// In how many standard deviations of a normal distribution 95 % of it lie, to either side.
 const NORMAL_95: f64 = 1.96;
 
@@ -59,6 +72,17 @@ impl Figure {
         let (low, high) = self.interval();
         // Also what is no number is none to tell.
         !((high - low) / self.ratio()).le(&WIDTH_MAX)
+    }
+
+    /// What the rounds agree on.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let (low, high) = self.interval();
+        match (low, high) {
+            _ if !self.is_too_noisy() => Verdict::Is(self.ratio()),
+            (_, high) if high < 1.0 => Verdict::AtMost(high),
+            (low, _) if low > 1.0 => Verdict::AtLeast(low),
+            _ => Verdict::Nothing,
+        }
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -128,5 +152,17 @@ mod tests {
         let noisy: Vec<(f64, f64)> = (1..=9).map(|n| (f64::from(n), 1.0)).collect();
         assert!(figure(&noisy).is_too_noisy());
         assert!(figure(&[]).is_too_noisy());
+        assert_eq!(figure(&[]).verdict(), Verdict::Nothing);
+    }
+
+    #[test]
+    fn what_rounds_disagree_on_may_still_lie_on_one_side() {
+        let rounds = |from: f64| -> Vec<(f64, f64)> {
+            (0..9).map(|round| (from + f64::from(round), 10.0)).collect()
+        };
+        assert_eq!(figure(&rounds(1.0)).verdict(), Verdict::AtMost(0.8));
+        assert_eq!(figure(&rounds(11.0)).verdict(), Verdict::AtLeast(1.2));
+        assert_eq!(figure(&rounds(6.0)).verdict(), Verdict::Nothing);
+        assert_eq!(figure(&rounds(96.0)).verdict(), Verdict::Is(10.0));
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn readable(number: f64) -> String {
     match number.abs() {
         size if size >= 100.0 || size == 0.0 => format!("{number:.0}"),
         size if size >= 10.0 => format!("{number:.1}"),
+        size if size < 0.1 => format!("{number:.4}"),
         _ => format!("{number:.2}"),
     }
 }

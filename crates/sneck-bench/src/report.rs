@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::figure::Figure;
+use crate::figure::{Figure, Verdict};
 use crate::reading::{Reading, readable};
 use crate::traffic::Traffic;
 
@@ -108,9 +108,11 @@ fn put_figures(figures: &[Figure], out: &mut String) -> std::fmt::Result {
     writeln!(out, "|---|---|---|---|---|--:|--:|--:|--:|")?;
     for figure in figures {
         let (ours, theirs) = (figure.ours_median(), figure.theirs_median());
-        let ratio = match figure.is_too_noisy() {
-            true => "too noisy to tell".to_owned(),
-            false => format!("{:.2}", figure.ratio()),
+        let ratio = match figure.verdict() {
+            Verdict::Is(ratio) => readable(ratio),
+            Verdict::AtMost(ratio) => format!("at most {}", readable(ratio)),
+            Verdict::AtLeast(ratio) => format!("at least {}", readable(ratio)),
+            Verdict::Nothing => "too noisy to tell".to_owned(),
         };
         let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
         let (low, high) = figure.interval();
