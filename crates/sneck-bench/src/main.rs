@@ -131,6 +131,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let size = if arguments.quick { peers::Size::QUICK } else { peers::Size::FULL };
             let peers = all_unless(&arguments.peers);
             peers::measure(&arguments.sneck, version, peers, size, &mut report)?;
+            // What was measured is not lost with what fails after it.
+            report.finish(began.elapsed(), machine::load());
+            report.write(&arguments.out)?;
+            peers::crash(&arguments.sneck, version, peers, size, &mut report)?;
         }
         #[cfg(feature = "redis")]
         Subject::Redis => redis::measure(arguments.quick, &mut report)?,

@@ -1,6 +1,7 @@
 //! Whoever takes locks to be measured.
 
 use std::io;
+use std::time::Duration;
 
 /// A library and its sessions on one server.
 pub(crate) trait Contestant {
@@ -20,4 +21,10 @@ pub(crate) trait Contestant {
 
     /// Lets so many sessions lock and unlock the same lock so many times each.
     fn in_line(&mut self, sessions: usize, times: usize) -> io::Result<()>;
+
+    /// Lets so many tasks of one session lock and unlock the same lock once each.
+    fn crowd(&mut self, tasks: usize) -> io::Result<()>;
+
+    /// The processor time that those on the first session have used so far.
+    fn processor_time(&self) -> io::Result<Duration>;
 }

@@ -1,14 +1,17 @@
 //! The figures of sneck's locks beside those of other libraries, on the same servers.
 
 mod contestant;
+mod crash;
 mod process;
 mod servers;
 mod sneck_locks;
+mod wire;
 mod zookeeper_client;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use sneck_testkit::zookeeper::Version;
@@ -45,21 +48,27 @@ pub(crate) struct Size {
     each: usize,
     /// Turns of each of two, in a round; of eight it is a quarter.
     turns: usize,
+    /// Rounds of a thousand tasks for one lock, which are long.
+    crowds: usize,
+    /// Holders that are killed, each for as long as a session takes to expire.
+    crashes: usize,
     /// Locks before anything is measured, until compilers have done their work.
     warm_up: usize,
 }
 
 impl Size {
-    /// Two minutes.
+    /// Four minutes.
     pub(crate) const QUICK: Size =
-        Size { rounds: 9, cycles: 30, each: 4, turns: 24, warm_up: 1_000 };
-    /// Less than ten.
+        Size { rounds: 9, cycles: 30, each: 4, turns: 24, crowds: 1, crashes: 1, warm_up: 1_000 };
+    /// Less than twenty.
     pub(crate) const FULL: Size =
-        Size { rounds: 31, cycles: 60, each: 6, turns: 40, warm_up: 4_000 };
+        Size { rounds: 31, cycles: 60, each: 6, turns: 40, crowds: 7, crashes: 7, warm_up: 4_000 };
 }
 
 /// Tasks with a lock each.
 const TASKS: usize = 64;
+/// Tasks for one lock.
+const CROWD: usize = 1_000;
 
 /// Measures on every server.
 pub(crate) fn measure(
@@ -75,7 +84,7 @@ pub(crate) fn measure(
         let mut all: Vec<Box<dyn Contestant>> =
             vec![Box::new(sneck_locks::SneckLocks::connect(server.addr())?)];
         for peer in peers {
-            all.push(connect(*peer, &server)?);
+            all.push(connect(*peer, server.addr())?);
         }
         say(format_args!("{}: warming up", store.name()));
         for one in &mut all {
@@ -84,76 +93,148 @@ pub(crate) fn measure(
             one.in_line(8, size.turns / 4)?;
         }
         report.add(on(store.name(), &mut all, size)?);
+        let mut sharing = sneck_locks::SneckLocks::connect_coalescing(server.addr())?;
+        report.add(crowds(store.name(), &mut sharing, &mut all, size)?);
+        if store == Store::Quick {
+            say("what is on the wire");
+            report.readings = wire::measure(peers, &server)?;
+        }
     }
     Ok(())
 }
 
-fn connect(peer: Peer, server: &Server) -> io::Result<Box<dyn Contestant>> {
+/// Kills those who hold a lock.
+pub(crate) fn crash(
+    binary: &Path,
+    version: Version,
+    peers: &[Peer],
+    size: Size,
+    report: &mut Report,
+) -> Result<(), Box<dyn std::error::Error>> {
+    say("holders that are killed");
+    report.add(crash::measure(binary, version, peers, size.crashes)?);
+    Ok(())
+}
+
+fn connect(peer: Peer, addr: SocketAddr) -> io::Result<Box<dyn Contestant>> {
     Ok(match peer {
-        Peer::ZookeeperClient => {
-            Box::new(zookeeper_client::ZookeeperClient::connect(server.addr())?)
-        }
-        Peer::Curator => Box::new(process::Process::curator(server.addr())?),
-        Peer::Kazoo => Box::new(process::Process::kazoo(server.addr())?),
+        Peer::ZookeeperClient => Box::new(zookeeper_client::ZookeeperClient::connect(addr)?),
+        Peer::Curator => Box::new(process::Process::curator(addr)?),
+        Peer::Kazoo => Box::new(process::Process::kazoo(addr)?),
     })
 }
 
 /// Everybody takes turns, in each kind of work.
 fn on(scene: &'static str, all: &mut [Box<dyn Contestant>], size: Size) -> io::Result<Vec<Figure>> {
     say(format_args!("{scene}: one lock after another"));
-    let mut figures = turns("lock + unlock, p50", "us", scene, all, size, |one| {
-        one.one_after_another(size.cycles)
-    })?;
+    let names: Vec<&'static str> = all.iter().map(|one| one.name()).collect();
+    let cycles = turns(all, size.rounds, |one| one.one_after_another(size.cycles))?;
+    let mut figures = beside("lock + unlock, p50", "us", scene, &names, &cycles);
     say(format_args!("{scene}: many locks at once"));
-    figures.extend(turns(
-        "64 locks at once, more is better",
-        "locks/s",
-        scene,
-        all,
-        size,
-        |one| {
-            let began = Instant::now();
-            one.many(TASKS, size.each)?;
-            Ok((TASKS * size.each) as f64 / began.elapsed().as_secs_f64())
-        },
-    )?);
+    let many = turns(all, size.rounds, |one| many(one, size.each))?;
+    let of = |value: fn(&Many) -> f64| -> Vec<Vec<f64>> {
+        many.iter().map(|rounds| rounds.iter().map(value).collect()).collect()
+    };
+    let (speeds, processor) = (of(|round| round.locks_per_s), of(|round| round.processor_us));
+    let what = "64 locks at once, more is better";
+    figures.extend(beside(what, "locks/s", scene, &names, &speeds));
+    let what = "64 locks at once, client's processor time of each";
+    figures.extend(beside(what, "us", scene, &names, &processor));
     for (what, sessions, turns_each) in [
         ("hand-off between 2 sessions, mean", 2, size.turns),
         ("hand-off among 8 sessions, mean", 8, size.turns / 4),
     ] {
         say(format_args!("{scene}: {sessions} sessions for one lock"));
-        figures.extend(turns(what, "us", scene, all, size, |one| {
+        let rounds = turns(all, size.rounds, |one| {
             let began = Instant::now();
             one.in_line(sessions, turns_each)?;
-            Ok(began.elapsed().as_secs_f64() * 1e6 / (sessions * turns_each) as f64)
-        })?);
+            Ok(each_us(began.elapsed(), sessions * turns_each))
+        })?;
+        figures.extend(beside(what, "us", scene, &names, &rounds));
     }
     Ok(figures)
 }
 
-/// Rounds in which everybody does the same, the first of them being who is compared with the others.
-fn turns(
+/// What a round of many locks at once found.
+#[derive(Debug, Clone, Copy)]
+struct Many {
+    locks_per_s: f64,
+    processor_us: f64,
+}
+
+fn many(one: &mut dyn Contestant, each: usize) -> io::Result<Many> {
+    let (began, used) = (Instant::now(), one.processor_time()?);
+    one.many(TASKS, each)?;
+    let locks = TASKS * each;
+    Ok(Many {
+        locks_per_s: locks as f64 / began.elapsed().as_secs_f64(),
+        processor_us: each_us(one.processor_time()?.saturating_sub(used), locks),
+    })
+}
+
+/// A thousand tasks of one session for one lock. Those of sneck take turns with the others twice: with a place
+/// each, as the others do, and with one place for all.
+fn crowds(
+    scene: &'static str,
+    sharing: &mut dyn Contestant,
+    all: &mut [Box<dyn Contestant>],
+    size: Size,
+) -> io::Result<Vec<Figure>> {
+    say(format_args!("{scene}: {CROWD} tasks for one lock"));
+    let crowd = |one: &mut dyn Contestant| {
+        let began = Instant::now();
+        one.crowd(CROWD)?;
+        Ok(each_us(began.elapsed(), CROWD))
+    };
+    let mut shared = Vec::new();
+    let rounds = turns(all, size.crowds, |one| {
+        if one.name() == sneck_locks::NAME {
+            shared.push(crowd(sharing)?);
+        }
+        crowd(one)
+    })?;
+    let names: Vec<&'static str> = all.iter().map(|one| one.name()).collect();
+    let what = "1,000 tasks of a session for one lock, each";
+    let mut figures = beside(what, "us", scene, &names, &rounds);
+    let others = [&[sharing.name()], &names[1..]].concat();
+    figures.extend(beside(what, "us", scene, &others, &[&[shared], &rounds[1..]].concat()));
+    Ok(figures)
+}
+
+fn each_us(took: Duration, times: usize) -> f64 {
+    took.as_secs_f64() * 1e6 / times as f64
+}
+
+/// Rounds in which everybody does the same, with what each found in them.
+fn turns<T: Clone>(
+    all: &mut [Box<dyn Contestant>],
+    rounds: usize,
+    mut work: impl FnMut(&mut dyn Contestant) -> io::Result<T>,
+) -> io::Result<Vec<Vec<T>>> {
+    let mut found = vec![Vec::with_capacity(rounds); all.len()];
+    for _ in 0..rounds {
+        for (one, found) in all.iter_mut().zip(&mut found) {
+            found.push(work(one.as_mut())?);
+        }
+    }
+    Ok(found)
+}
+
+/// The first of those who took turns, compared with each of the others.
+fn beside(
     what: &'static str,
     unit: &'static str,
     scene: &'static str,
-    all: &mut [Box<dyn Contestant>],
-    size: Size,
-    mut work: impl FnMut(&mut dyn Contestant) -> io::Result<f64>,
-) -> io::Result<Vec<Figure>> {
-    let mut rounds = vec![Vec::with_capacity(size.rounds); all.len()];
-    for _ in 0..size.rounds {
-        for (one, rounds) in all.iter_mut().zip(&mut rounds) {
-            rounds.push(work(one.as_mut())?);
-        }
-    }
-    let (ours, others) = rounds.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let figures = all[1..].iter().zip(others).map(|(one, theirs)| Figure {
+    names: &[&'static str],
+    rounds: &[Vec<f64>],
+) -> Vec<Figure> {
+    let figure = |(name, theirs): (&&'static str, &Vec<f64>)| Figure {
         what,
         unit,
         scene,
-        ours: all[0].name(),
-        theirs: one.name(),
-        rounds: ours.iter().copied().zip(theirs.iter().copied()).collect(),
-    });
-    Ok(figures.collect())
+        ours: names[0],
+        theirs: name,
+        rounds: rounds[0].iter().copied().zip(theirs.iter().copied()).collect(),
+    };
+    names.iter().zip(rounds).skip(1).map(figure).collect()
 }

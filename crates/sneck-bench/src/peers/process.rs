@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::contestant::Contestant;
 use crate::raw::SESSION_TIMEOUT_MS;
+use crate::server::process::processor_time;
 
 /// A library in another language: the processes in which it runs.
 #[derive(Debug)]
@@ -103,5 +104,15 @@ impl Contestant for Process {
             }
         });
         Ok(())
+    }
+
+    fn crowd(&mut self, tasks: usize) -> io::Result<()> {
+        let path = format!("/{}/crowd", self.name());
+        self.runtime.block_on(self.peers[0].crowd(&path, tasks, 1));
+        Ok(())
+    }
+
+    fn processor_time(&self) -> io::Result<Duration> {
+        processor_time(self.peers[0].pid())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sneck::Locks;
 use tokio::runtime::{Builder, Runtime};
@@ -11,6 +11,10 @@ use tokio::task::JoinSet;
 use super::contestant::Contestant;
 use crate::figure::median;
 use crate::raw::SESSION_TIMEOUT_MS;
+use crate::scene::processor_time;
+
+/// In tables.
+pub(super) const NAME: &str = "sneck";
 
 /// One runtime of two workers, and a session for each that stands in line.
 #[derive(Debug)]
@@ -18,14 +22,24 @@ pub(crate) struct SneckLocks {
     runtime: Runtime,
     url: String,
     sessions: Vec<Locks>,
+    /// Whether its tasks share their places in line.
+    coalesces: bool,
 }
 
 impl SneckLocks {
     pub(crate) fn connect(addr: SocketAddr) -> io::Result<SneckLocks> {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let url = format!("zk://{addr}/sneck?timeout={SESSION_TIMEOUT_MS}ms");
-        let mut locks = SneckLocks { runtime, url, sessions: Vec::new() };
+        let mut locks = SneckLocks { runtime, url, sessions: Vec::new(), coalesces: false };
         locks.open(1)?;
+        Ok(locks)
+    }
+
+    /// The same, whose tasks share one place in line.
+    pub(crate) fn connect_coalescing(addr: SocketAddr) -> io::Result<SneckLocks> {
+        let mut locks = SneckLocks::connect(addr)?;
+        locks.sessions = locks.sessions.drain(..).map(Locks::coalescing).collect();
+        locks.coalesces = true;
         Ok(locks)
     }
 
@@ -56,7 +70,7 @@ impl SneckLocks {
 
 impl Contestant for SneckLocks {
     fn name(&self) -> &'static str {
-        "sneck"
+        if self.coalesces { "sneck, coalescing" } else { NAME }
     }
 
     fn one_after_another(&mut self, times: usize) -> io::Result<f64> {
@@ -82,5 +96,14 @@ impl Contestant for SneckLocks {
         self.open(sessions)?;
         let sessions = &self.sessions[..sessions];
         self.together(sessions.iter().map(|session| session.mutex("line")), times)
+    }
+
+    fn crowd(&mut self, tasks: usize) -> io::Result<()> {
+        let session = &self.sessions[0];
+        self.together((0..tasks).map(|_| session.mutex("crowd")), 1)
+    }
+
+    fn processor_time(&self) -> io::Result<Duration> {
+        Ok(processor_time())
     }
 }

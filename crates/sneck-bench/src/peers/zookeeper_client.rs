@@ -14,6 +14,7 @@ use zookeeper_client::{Acls, Client, CreateMode, Error, LockOptions, LockPrefix}
 use super::contestant::Contestant;
 use crate::figure::median;
 use crate::raw::SESSION_TIMEOUT_MS;
+use crate::scene::processor_time;
 
 /// One runtime of two workers, and a session for each that stands in line.
 #[derive(Debug)]
@@ -84,6 +85,15 @@ impl Contestant for ZookeeperClient {
             sessions.iter().map(|session| (session.clone(), "/crate/line".to_owned())),
             times,
         )
+    }
+
+    fn crowd(&mut self, tasks: usize) -> io::Result<()> {
+        let session = &self.sessions[0];
+        self.together((0..tasks).map(|_| (session.clone(), "/crate/crowd".to_owned())), 1)
+    }
+
+    fn processor_time(&self) -> io::Result<Duration> {
+        Ok(processor_time())
     }
 }
 

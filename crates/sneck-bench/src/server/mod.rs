@@ -5,7 +5,7 @@ mod disk;
 mod history;
 mod memory;
 mod pairs;
-mod process;
+pub(crate) mod process;
 mod round_trips;
 mod start;
 mod throughput;
