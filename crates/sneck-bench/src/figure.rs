@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     Nothing,
 }
 
+/// With fewer rounds even the whole of them does not enclose the true median with 95 % confidence.
+const ROUNDS_MIN: usize = 6;
 /// In how many standard deviations of a normal distribution 95 % of it lie, to either side.
 const NORMAL_95: f64 = 1.96;
 
@@ -71,7 +73,7 @@ impl Figure {
     pub(crate) fn is_too_noisy(&self) -> bool {
         let (low, high) = self.interval();
         // Also what is no number is none to tell.
-        !((high - low) / self.ratio()).le(&WIDTH_MAX)
+        self.rounds.len() < ROUNDS_MIN || !((high - low) / self.ratio()).le(&WIDTH_MAX)
     }
 
     /// What the rounds agree on.
@@ -79,6 +81,7 @@ impl Figure {
         let (low, high) = self.interval();
         match (low, high) {
             _ if !self.is_too_noisy() => Verdict::Is(self.ratio()),
+            _ if self.rounds.len() < ROUNDS_MIN => Verdict::Nothing,
             (_, high) if high < 1.0 => Verdict::AtMost(high),
             (low, _) if low > 1.0 => Verdict::AtLeast(low),
             _ => Verdict::Nothing,
@@ -153,6 +156,7 @@ mod tests {
         assert!(figure(&noisy).is_too_noisy());
         assert!(figure(&[]).is_too_noisy());
         assert_eq!(figure(&[]).verdict(), Verdict::Nothing);
+        assert_eq!(figure(&[(2.0, 1.0); 5]).verdict(), Verdict::Nothing, "too few");
     }
 
     #[test]
