@@ -143,6 +143,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     report.finish(began.elapsed(), machine::load());
     let file = report.write(&arguments.out)?;
+    #[cfg(feature = "peers")]
+    if arguments.subject == Subject::Peers {
+        peers::draw(report.figures(), &arguments.out, arguments.quick)?;
+    }
     answer(report.table());
     say(format_args!("written to {}", file.display()));
     Ok(())

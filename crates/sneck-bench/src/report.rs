@@ -52,6 +52,12 @@ impl Report {
         self.figures.extend(figures);
     }
 
+    /// What was added so far.
+    #[cfg(feature = "peers")]
+    pub(crate) fn figures(&self) -> &[Figure] {
+        &self.figures
+    }
+
     pub(crate) fn finish(&mut self, took: Duration, load_after: String) {
         (self.took, self.load_after) = (took, load_after);
     }
@@ -117,8 +123,8 @@ fn put_figures(figures: &[Figure], out: &mut String) -> std::fmt::Result {
         let Figure { what, unit, scene, ours: our_name, theirs: their_name, .. } = figure;
         let (low, high) = figure.interval();
         write!(out, "| {what} | {scene} | {our_name} | {their_name} | {unit} ")?;
-        let (ours, theirs) = (readable(ours), readable(theirs));
-        writeln!(out, "| {ours} | {theirs} | {ratio} | {low:.2} to {high:.2} |")?;
+        let [ours, theirs, low, high] = [ours, theirs, low, high].map(readable);
+        writeln!(out, "| {ours} | {theirs} | {ratio} | {low} to {high} |")?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod contestant;
 mod crash;
+mod pictures;
 mod process;
 mod servers;
 mod sneck_locks;
@@ -20,6 +21,7 @@ use crate::figure::Figure;
 use crate::report::Report;
 use crate::talk::say;
 use contestant::Contestant;
+pub(crate) use pictures::draw;
 use servers::{Server, Store};
 
 /// How the servers run, for people.
