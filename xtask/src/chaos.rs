@@ -7,7 +7,8 @@ use crate::workspace::cargo;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// `--minutes M`, `--hours H` or `--faults N`, `--seed S`, `--backend zookeeper|embedded`,
+    /// `--minutes M`, `--hours H` or `--faults N`, `--seed S`, `--backend
+    /// zookeeper|embedded|redis|cassandra`,
     /// `--recipe set`, `--others` and more; `--help` after `--` tells all of them.
     #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
@@ -16,12 +17,36 @@ pub(crate) struct Arguments {
 /// Hands everything to the program that does it, with optimisation: what is slow sees few faults.
 pub(crate) fn run(arguments: &Arguments) -> bool {
     let mut chaos = cargo();
-    chaos.args(["run", "--quiet", "--release", "--package", "sneck-chaos", "--"]);
+    chaos.args(["run", "--quiet", "--release", "--package", "sneck-chaos"]);
+    chaos.args(features(&arguments.options)).arg("--");
     match chaos.args(&arguments.options).status() {
         Ok(status) => status.success(),
         Err(error) => {
             say(format_args!("{chaos:?}: {error}"));
             false
         }
+    }
+}
+
+/// The stores that a program has in it only where they are asked for, as their drivers take minutes to build.
+const FEATURES: [&str; 2] = ["redis", "cassandra"];
+
+fn features(options: &[String]) -> Vec<&'static str> {
+    let asked = |name: &&str| {
+        options.iter().any(|option| option == name || option.strip_prefix("--backend=") == Some(name))
+    };
+    FEATURES.into_iter().filter(asked).flat_map(|name| ["--features", name]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_built_in_where_it_is_asked_for() {
+        let of = |line: &str| features(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert!(of("--backend zookeeper --others").is_empty());
+        assert_eq!(of("--backend redis --faults 20"), ["--features", "redis"]);
+        assert_eq!(of("--backend=cassandra"), ["--features", "cassandra"]);
     }
 }

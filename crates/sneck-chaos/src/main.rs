@@ -48,7 +48,7 @@ struct Arguments {
     /// How many tasks take locks in each of them.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=8))]
     lanes: u32,
-    /// The session timeout, in milliseconds.
+    /// The session timeout or the term of a lease, in milliseconds.
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000))]
     session_ms: u64,
     /// Instead of chaos, what others have done: each way of being careful, side by side.
@@ -71,6 +71,10 @@ enum Backend {
     Zookeeper,
     /// One server of sneck's.
     Embedded,
+    /// One Redis, in a build with the feature `redis`.
+    Redis,
+    /// One node of Cassandra, in a build with the feature `cassandra`.
+    Cassandra,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -194,6 +198,8 @@ fn store(arguments: &Arguments) -> StoreKind {
     match arguments.backend {
         Backend::Zookeeper => StoreKind::ZooKeeper,
         Backend::Embedded => StoreKind::Embedded,
+        Backend::Redis => StoreKind::Redis,
+        Backend::Cassandra => StoreKind::Cassandra,
     }
 }
 
