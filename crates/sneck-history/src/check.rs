@@ -130,15 +130,15 @@ fn weigh(first: &Hold<'_>, second: &Hold<'_>, story: &Story) -> Overlap {
     let (old, new) =
         if believed(first) <= believed(second) { (first, second) } else { (second, first) };
     let (from, to) = (believed(old), believed(new));
-    if !story.header.claims.exclusion {
-        Overlap::Counted(Count::UnclaimedOverlaps)
-    } else if is_wrong_about_time(old.attempt, from.ns, to.ns, story)
+    if is_wrong_about_time(old.attempt, from.ns, to.ns, story)
         || story.health.was_misled(new.attempt.client, from.ns, to.ns)
         || removal_explains((old.attempt, from), (new.attempt, to), story)
     {
         Overlap::Counted(Count::ExplainedOverlaps)
-    } else {
+    } else if story.header.claims.exclusion {
         Overlap::Violation
+    } else {
+        Overlap::Counted(Count::UnclaimedOverlaps)
     }
 }
 

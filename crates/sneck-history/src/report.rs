@@ -136,12 +136,14 @@ pub enum Count {
     UnfencedLostUpdates,
     /// Overlaps of holds that a recorded pause or clock fault explains.
     ExplainedOverlaps,
-    /// Overlaps of holds on a store that claims no exclusion.
+    /// Overlaps of holds on a store that claims no exclusion, which no fault explains.
     UnclaimedOverlaps,
     /// Grants out of turn on a store that claims no order.
     UnclaimedBypasses,
     /// Grants out of turn, before somebody whose place an operator had taken away.
     ExplainedBypasses,
+    /// Tokens below that of an earlier grant, of a place that was handed on after an operator had taken it away.
+    ExplainedTokens,
     /// Grants to a reader beside another reader.
     SharedOverlaps,
 }
@@ -160,9 +162,10 @@ impl fmt::Display for Count {
             Count::RefusedWrites => "writes refused by the fence",
             Count::UnfencedLostUpdates => "updates lost without a fence",
             Count::ExplainedOverlaps => "overlaps explained by a fault",
-            Count::UnclaimedOverlaps => "overlaps where no exclusion is claimed",
+            Count::UnclaimedOverlaps => "overlaps that nothing explains, where no exclusion is claimed",
             Count::UnclaimedBypasses => "grants out of turn where no order is claimed",
             Count::ExplainedBypasses => "grants out of turn that a removal explains",
+            Count::ExplainedTokens => "tokens below an earlier one that a removal explains",
             Count::SharedOverlaps => "readers beside readers",
         })
     }

@@ -70,6 +70,7 @@ fn what_a_fault_explains_or_nobody_claims_is_counted() {
     assert_eq!(counted("good-pause", Count::RefusedWrites), 1);
     assert_eq!(counted("good-failover", Count::UnclaimedOverlaps), 1);
     assert_eq!(counted("good-unfenced", Count::UnfencedLostUpdates), 1);
+    assert_eq!(counted("good-kept-place-removed", Count::ExplainedTokens), 1);
     assert_eq!(counted("good-handoff", Count::Handoffs), 1);
     assert_eq!(counted("good-readers", Count::SharedOverlaps), 2);
 }

@@ -7,12 +7,14 @@
 //!
 //! Where clients share places, a reader may join a place that is older than that of another reader, whom it
 //! cannot know of without asking the store. Its token has to be larger than those of the writers before it.
+//! And a place that an operator has taken away is handed on within its process until that hears of its loss,
+//! where others may have larger tokens by then.
 
 use std::collections::HashMap;
 
 use super::Checker;
-use crate::report::{Property, Report};
-use crate::story::Story;
+use crate::report::{Count, Property, Report};
+use crate::story::{Attempt, Story};
 use crate::{Entry, Event, Mode};
 
 /// A token, and the entry of its grant.
@@ -50,7 +52,7 @@ impl Checker for Tokens {
                 if attempt.granted.is_some_and(|(at, _)| at.seq == entry.seq) =>
             {
                 let known = Known { token: *token, seq: entry.seq };
-                self.judge(attempt.id, lock, known, story, report);
+                self.judge(attempt, known, story, report);
                 raise(self.largest.entry(lock).or_default(), known);
                 if attempt.mode != Mode::Shared {
                     raise(self.largest_alone.entry(lock).or_default(), known);
@@ -65,13 +67,15 @@ impl Checker for Tokens {
 }
 
 impl Tokens {
-    fn judge(&mut self, id: u64, lock: usize, new: Known, story: &Story, report: &mut Report) {
-        let name = story.name(lock);
+    fn judge(&mut self, attempt: &Attempt, new: Known, story: &Story, report: &mut Report) {
+        let (id, lock, name) = (attempt.id, attempt.lock, story.name(attempt.lock));
         let Known { token, seq } = new;
         let floor = self.floors.remove(&id).unwrap_or_default();
         if let Some(other) = self.seen.insert((lock, token), seq) {
             let sentence = format!("token {token} of {name:?} was granted twice");
             report.violate(Property::RisingTokens, &[other, seq], sentence);
+        } else if token <= floor.token && hands_on_what_is_gone(attempt, new, story) {
+            report.add(Count::ExplainedTokens, 1);
         } else if token <= floor.token {
             let sentence = format!(
                 "attempt {id} on {name:?} was granted token {token}, and token {} had been granted \
@@ -81,6 +85,14 @@ impl Tokens {
             report.violate(Property::RisingTokens, &[floor.seq, seq], sentence);
         }
     }
+}
+
+/// Whether a place may be shared, and was taken away by somebody else while it was asked for.
+fn hands_on_what_is_gone(attempt: &Attempt, new: Known, story: &Story) -> bool {
+    let granted = attempt.granted.filter(|(at, _)| at.seq == new.seq);
+    let to_ns = granted.map_or(story.end.ns, |(at, _)| at.ns);
+    story.header.shared.contains(story.name(attempt.lock))
+        && story.health.was_robbed(attempt.client, attempt.asked.ns, to_ns)
 }
 
 fn raise(largest: &mut Known, known: Known) {
