@@ -87,6 +87,18 @@ pub enum Kind {
     AnswersSwallowed,
     /// An operator has the store forget everything.
     Flushed,
+    /// An operator deletes all that the store keeps of a lock.
+    LockRemoved,
+    /// One of the keys of a lock is deleted, as by an eviction.
+    KeyRemoved,
+    /// The server is killed with -9 and started again without its data.
+    DataLost,
+    /// An operator ends all connections at the server.
+    ConnectionsEnded,
+    /// An operator has all commands wait.
+    CommandsHeldUp,
+    /// An operator has the server forget the scripts that clients call.
+    ScriptsForgotten,
 }
 
 /// Whom a kind of fault befalls.
@@ -102,7 +114,7 @@ pub enum Befalls {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 39] = [
+    pub const ALL: [Kind; 45] = [
         Kind::ClientKilled,
         Kind::HolderKilled,
         Kind::ShortPause,
@@ -142,6 +154,12 @@ impl Kind {
         Kind::Garbage,
         Kind::AnswersSwallowed,
         Kind::Flushed,
+        Kind::LockRemoved,
+        Kind::KeyRemoved,
+        Kind::DataLost,
+        Kind::ConnectionsEnded,
+        Kind::CommandsHeldUp,
+        Kind::ScriptsForgotten,
     ];
 
     /// Whom it befalls.
@@ -152,7 +170,10 @@ impl Kind {
             | Kind::HolderRemoved
             | Kind::WaiterRemoved
             | Kind::ParentRemoved
-            | Kind::Flushed => Befalls::Line,
+            | Kind::Flushed
+            | Kind::LockRemoved
+            | Kind::KeyRemoved
+            | Kind::DataLost => Befalls::Line,
             Kind::FollowerKilled
             | Kind::LeaderKilled
             | Kind::AllKilled
@@ -165,7 +186,10 @@ impl Kind {
             | Kind::FailingDisk
             | Kind::FullDisk
             | Kind::Storm
-            | Kind::Garbage => Befalls::Store,
+            | Kind::Garbage
+            | Kind::ConnectionsEnded
+            | Kind::CommandsHeldUp
+            | Kind::ScriptsForgotten => Befalls::Store,
             _ => Befalls::Client,
         }
     }
@@ -217,6 +241,12 @@ impl Kind {
             Kind::Garbage => ("", "garbage to the port"),
             Kind::AnswersSwallowed => ("", "answers swallowed with the connection"),
             Kind::Flushed => (REMOVAL, "everything forgotten"),
+            Kind::LockRemoved => (REMOVAL, "all that is kept of a lock"),
+            Kind::KeyRemoved => (REMOVAL, "one key of a lock"),
+            Kind::DataLost => (REMOVAL, "restart without data"),
+            Kind::ConnectionsEnded => ("", "connections ended by an operator"),
+            Kind::CommandsHeldUp => ("", "commands held up by an operator"),
+            Kind::ScriptsForgotten => ("", "scripts forgotten"),
         }
     }
 
@@ -240,16 +270,29 @@ impl Kind {
             StoreKind::Cassandra if self.is_of_a_network() => {
                 Some("its nodes lead clients past a proxy")
             }
+            StoreKind::Cassandra if self.is_of_redis() => Some("it is a fault of Redis"),
             StoreKind::Cassandra => self.missing_without_nodes().or_else(|| {
-                let needs_care = matches!(self, Kind::Flushed) || self.needs_strace();
-                needs_care.then_some("its tests of nodes do what can be done")
+                self.needs_strace().then_some("its tests of nodes do what can be done")
             }),
         }
     }
 
     /// What is done to stores other than ZooKeeper in place of finer things.
     fn is_of_others(self) -> bool {
-        matches!(self, Kind::AnswersSwallowed | Kind::Flushed)
+        matches!(self, Kind::AnswersSwallowed | Kind::LockRemoved) || self.is_of_redis()
+    }
+
+    /// What is a command of Redis, or asks for what is known of its keys and files.
+    fn is_of_redis(self) -> bool {
+        matches!(
+            self,
+            Kind::Flushed
+                | Kind::KeyRemoved
+                | Kind::DataLost
+                | Kind::ConnectionsEnded
+                | Kind::CommandsHeldUp
+                | Kind::ScriptsForgotten
+        )
     }
 
     fn missing_without_nodes(self) -> Option<&'static str> {
@@ -257,13 +300,11 @@ impl Kind {
             Kind::CreateSwallowed
             | Kind::DeleteSwallowed
             | Kind::MultiSwallowed
-            | Kind::EventsLate
-            | Kind::Bytewise => Some("proxies know the frames of ZooKeeper only"),
+            | Kind::EventsLate => Some("proxies know the frames of ZooKeeper only"),
             Kind::SessionClosed => Some("there are no sessions"),
             Kind::HolderRemoved | Kind::WaiterRemoved | Kind::ParentRemoved => {
                 Some("a place is no node")
             }
-            Kind::FullDisk => Some("its log is not of a known name"),
             Kind::AllKilled => Some("there is one server only"),
             _ => None,
         }
@@ -279,6 +320,7 @@ impl Kind {
                 | Kind::RepliesLost
                 | Kind::AnswersSwallowed
                 | Kind::Slow
+                | Kind::Bytewise
                 | Kind::HalfClosed
                 | Kind::Refused
         )
@@ -328,6 +370,6 @@ mod tests {
             let begins = |kind: &&Kind| kind.name().starts_with(&format!("{class}:"));
             Kind::ALL.iter().filter(begins).count()
         };
-        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [2, 3, 5, 3]);
+        assert_eq!([CRASH, PAUSE, REMOVAL, CLOCK].map(class), [2, 3, 8, 3]);
     }
 }

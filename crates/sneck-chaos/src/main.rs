@@ -42,6 +42,9 @@ struct Arguments {
     /// For so many faults, which is the default, with 40.
     #[arg(long)]
     faults: Option<usize>,
+    /// Only kinds of fault whose names contain this, to make one thing happen often.
+    #[arg(long, value_name = "WORDS", conflicts_with = "recipe")]
+    only: Option<String>,
     /// How many processes take locks at a time.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=16))]
     clients: u8,
@@ -213,6 +216,9 @@ fn campaign(arguments: &Arguments, program: &Path) -> Campaign {
     let name = format!("{store}-{}-{}.jsonl", arguments.seed, std::process::id());
     let history = arguments.out.join(name);
     let mut campaign = Campaign::new(store, arguments.seed, amount, program, &history);
+    if let Some(words) = &arguments.only {
+        campaign.kinds.retain(|kind| kind.name().contains(words.as_str()));
+    }
     campaign.clients = arguments.clients.into();
     campaign.lanes = arguments.lanes;
     campaign.session = Duration::from_millis(arguments.session_ms);

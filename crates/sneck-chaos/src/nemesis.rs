@@ -176,7 +176,9 @@ async fn befall_line(stage: &Stage, fault: &Fault) -> Result<(), String> {
     match fault.kind {
         Kind::HolderKilled => kill_holder(stage, fault).await,
         Kind::HolderPaused => pause_holder(stage, fault).await,
-        Kind::Flushed => flush(stage, fault).await,
+        Kind::Flushed | Kind::LockRemoved | Kind::KeyRemoved | Kind::DataLost => {
+            rob(stage, fault).await
+        }
         _ => remove(stage, fault).await,
     }
 }
@@ -237,12 +239,7 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
     // Opened first: a removal is judged by when it was told to begin, and it has to begin then.
     let session = operator::session(&stage.servers.addrs()).await?;
     let name = fault.kind.name();
-    let give_up = Instant::now() + LINE_MAX;
-    let mut victims = Vec::new();
-    while victims.is_empty() && Instant::now() < give_up {
-        tokio::time::sleep(POLL).await;
-        victims = victims_of(fault, &stage.observer.places());
-    }
+    let victims: Vec<Place> = victim(stage, fault).await.into_iter().collect();
     let mut told = Vec::new();
     if fault.kind == Kind::ParentRemoved {
         // Whoever comes while it is being deleted is hit as well.
@@ -268,17 +265,38 @@ async fn remove(stage: &Stage, fault: &Fault) -> Result<(), String> {
     told.into_iter().try_for_each(|fault| stage.healed(fault))
 }
 
-/// Has the store forget everything, which hits everybody.
-async fn flush(stage: &Stage, fault: &Fault) -> Result<(), String> {
+/// Takes from all what the store has promised them, or from all who want some lock.
+async fn rob(stage: &Stage, fault: &Fault) -> Result<(), String> {
+    let Some(victim) = victim(stage, fault).await else { return Ok(()) };
     let mut told = Vec::new();
+    // Whoever comes while it is being done is hit as well.
     for seat in &stage.seats {
         let number = seat.client.lock().await.number();
         told.push(stage.begin(&fault.kind.name(), Some(number))?);
     }
-    stage.servers.forget().await?;
+    let addr = stage.servers.addr(0);
+    match fault.kind {
+        Kind::Flushed => operator::redis::flush(addr).await?,
+        Kind::KeyRemoved => operator::redis::remove(addr, victim.lock, Some(fault.pick)).await?,
+        Kind::DataLost => stage.servers.lose_data(0).await?,
+        _ => operator::redis::remove(addr, victim.lock, None).await?,
+    }
     // Holders hear it when they renew their leases next.
     tokio::time::sleep(stage.session()).await;
+    stage.servers.settled().await?;
     told.into_iter().try_for_each(|fault| stage.healed(fault))
+}
+
+/// Waits for somebody in line who can be hit, but not for ever.
+async fn victim(stage: &Stage, fault: &Fault) -> Option<Place> {
+    let give_up = Instant::now() + LINE_MAX;
+    while Instant::now() < give_up {
+        tokio::time::sleep(POLL).await;
+        if let Some(victim) = victims_of(fault, &stage.observer.places()).pop() {
+            return Some(victim);
+        }
+    }
+    None
 }
 
 /// Those whose places are going to be removed: none yet, or one of a line.
@@ -321,6 +339,12 @@ async fn befall_store(stage: &Stage, fault: &Fault) -> Result<(), String> {
         Kind::FullDisk => disk::fill(servers, leader, stage.session()).await?,
         Kind::Storm => flood::storm(servers, length).await,
         Kind::Garbage => flood::garbage(servers, fault.pick as u64).await,
+        Kind::ConnectionsEnded => operator::redis::end_connections(servers.addr(leader)).await?,
+        Kind::CommandsHeldUp => {
+            operator::redis::hold_up(servers.addr(leader), length).await?;
+            tokio::time::sleep(length).await;
+        }
+        Kind::ScriptsForgotten => operator::redis::forget_scripts(servers.addr(leader)).await?,
         other => return Err(format!("{other} befalls no store")),
     }
     Ok(())

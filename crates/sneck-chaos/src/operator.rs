@@ -1,5 +1,7 @@
 //! What an operator does to locks behind the backs of those who hold them.
 
+pub mod redis;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -196,7 +196,7 @@ impl Maker<'_> {
             }
             Kind::EventsLate | Kind::Slow | Kind::Bytewise => between(0.3, 1.0),
             Kind::ClockFast | Kind::ClockSlow => between(0.5, 1.5),
-            Kind::FollowerStopped | Kind::LeaderStopped => between(0.3, 1.5),
+            Kind::FollowerStopped | Kind::LeaderStopped | Kind::CommandsHeldUp => between(0.3, 1.5),
             Kind::FollowerCutOff | Kind::LeaderCutOff | Kind::SlowDisk => between(0.5, 1.5),
             Kind::FollowerKilled | Kind::LeaderKilled | Kind::AllKilled => between(0.0, 0.5),
             Kind::Storm => between(0.2, 0.5),

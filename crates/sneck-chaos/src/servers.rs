@@ -246,15 +246,18 @@ impl Servers {
         serves.then_some(Told { leads: true, zxid: 0 })
     }
 
-    /// Forgets all there is, as an operator does who thinks that it is a cache.
+    /// Kills one with -9 and starts it again without what it had on its disk.
     ///
     /// # Errors
-    /// Where there is no such command, or it is not answered.
-    pub async fn forget(&self) -> Result<(), String> {
-        match self {
-            Servers::Redis(_) => foreign::flush(self.addr(0)).await,
-            _ => Err(format!("{} has no command to forget everything", self.kind())),
-        }
+    /// Where it is not known what that is, or it cannot be deleted.
+    pub async fn lose_data(&self, server: usize) -> Result<(), String> {
+        let Servers::Redis(servers) = self else {
+            return Err(format!("it is not known where {} has its data", self.kind()));
+        };
+        servers.kill(server);
+        servers.forget(server).map_err(|error| error.to_string())?;
+        servers.start_server(server);
+        Ok(())
     }
 
     /// The server that decides just now, and what it says.

@@ -17,6 +17,8 @@ const SYNC: Duration = Duration::from_millis(150);
 const ATTACH_MAX: Duration = Duration::from_secs(20);
 /// What it is given to let go of them.
 const DETACH_MAX: Duration = Duration::from_secs(5);
+/// What the folders are called that servers keep their logs in: ZooKeeper's and ours, and that of Redis.
+const DATA: [&str; 2] = ["data", "appendonlydir"];
 const POLL: Duration = Duration::from_millis(20);
 
 /// Why calls cannot be tampered with here, if they cannot.
@@ -76,8 +78,9 @@ async fn tamper_and_restart(
 fn open_logs(pid: u32) -> Vec<String> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     let paths = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-    let is_data =
-        |path: &std::path::PathBuf| path.components().any(|part| part.as_os_str() == "data");
+    let is_data = |path: &std::path::PathBuf| {
+        path.components().any(|part| DATA.iter().any(|folder| part.as_os_str() == *folder))
+    };
     paths.filter(is_data).filter_map(|path| path.to_str().map(str::to_owned)).collect()
 }
 

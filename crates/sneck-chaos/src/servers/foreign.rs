@@ -40,15 +40,6 @@ pub(super) async fn redis_serves(addr: SocketAddr) -> bool {
     matches!(asked, Ok(Ok(redis::Reply::Text(text))) if text == "PONG")
 }
 
-/// Has a Redis delete all keys.
-pub(super) async fn flush(addr: SocketAddr) -> Result<(), String> {
-    let asked = tokio::time::timeout(ANSWER_MAX * 10, redis::ask(addr, &["FLUSHALL"])).await;
-    match asked {
-        Ok(Ok(redis::Reply::Text(text))) if text == "OK" => Ok(()),
-        other => Err(format!("FLUSHALL: {other:?}")),
-    }
-}
-
 /// Whether a node of Cassandra takes clients.
 pub(super) async fn cassandra_serves(addr: SocketAddr) -> bool {
     let asked = async {

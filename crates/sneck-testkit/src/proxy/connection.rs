@@ -21,8 +21,8 @@ use super::rules::{Fate, Then};
 use super::traffic::{SeenRequest, SeenSession};
 use super::{Shared, Weather, lock};
 
-/// Longer frames are taken for something that is not ZooKeeper.
-const FRAME_BYTES_MAX: usize = 64 << 20;
+/// Longer frames are taken for something that is not ZooKeeper. What CQL begins with would be one of 64 MB.
+const FRAME_BYTES_MAX: usize = 32 << 20;
 /// Most read at once.
 const READ_BYTES: usize = 64 << 10;
 
@@ -123,7 +123,7 @@ impl Pump<'_> {
             until(&mut self.weather, |weather| weather.requests_pass).await;
             match piece {
                 Piece::End => return Ok(self.write.shutdown().await?),
-                Piece::Raw(bytes) => self.write.write_all(&bytes).await?,
+                Piece::Raw(bytes) => self.write(&bytes).await?,
                 Piece::Frame(content) if !shaken_hands => {
                     shaken_hands = true;
                     let forgotten = self.weather.borrow().sessions_forgotten;
@@ -180,7 +180,7 @@ impl Pump<'_> {
             until(&mut self.weather, |weather| weather.replies_pass).await;
             match piece {
                 Piece::End => return Ok(self.write.shutdown().await?),
-                Piece::Raw(bytes) => self.write.write_all(&bytes).await?,
+                Piece::Raw(bytes) => self.write(&bytes).await?,
                 Piece::Frame(content) if !shaken_hands => {
                     shaken_hands = true;
                     self.session(&content);
@@ -274,10 +274,14 @@ impl Pump<'_> {
     async fn put(&mut self, content: &Bytes) -> io::Result<()> {
         let mut frame = BytesMut::with_capacity(framed_length(content));
         encode_frame(&mut frame, |out| out.put_slice(content));
+        self.write(&frame).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.weather.borrow().split {
-            return self.write.write_all(&frame).await;
+            return self.write.write_all(bytes).await;
         }
-        for byte in &frame {
+        for byte in bytes {
             self.write.write_all(&[*byte]).await?;
             // The reader gets a chance to see the bytes one by one.
             tokio::task::yield_now().await;

@@ -254,6 +254,19 @@ impl Servers {
         drop(process);
     }
 
+    /// Deletes what one server that is down has kept of its data.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be deleted.
+    pub fn forget(&self, server: usize) -> io::Result<()> {
+        let log = self.folder().join(format!("server-{server}")).join("appendonlydir");
+        match std::fs::remove_dir_all(log) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Starts one server that is down, on the data it left. Does not wait until it serves.
     pub fn start_server(&self, server: usize) {
         let node = &mut self.lock()[server];
