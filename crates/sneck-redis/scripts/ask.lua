@@ -45,6 +45,11 @@ if entered then
   value = '0|' .. text(now) .. '|' .. ARGV[11] .. '|' .. ARGV[12]
 else
   value = redis.call('HGET', lock.place, member)
+  if not value then
+    -- What was known about it was deleted alone, and nobody can say any more whether it was held.
+    remove(lock, member)
+    return {-1, now}
+  end
 end
 
 local token, since, client, caller = fields(value)
@@ -71,5 +76,6 @@ if too_many or (entered and not may_wait) then
 else
   if entered then redis.call('HSET', lock.place, member, value) end
   prolong(lock, names, name, member, length)
+  end_all(lock, KEYS[8])
 end
 return {0, now, rank, wait, holder, about}

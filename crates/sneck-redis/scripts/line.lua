@@ -149,6 +149,17 @@ local function prolong(lock, names, name, member, length)
   redis.call('ZADD', names, text(last), name)
 end
 
+-- A key may be deleted alone, by an eviction or an operator. Gives places that nothing is known of the end of
+-- a term from now, by when whoever lives has renewed: the dead among them would be in the way for as long as
+-- others keep the line. Everybody's longest term, as theirs is not known.
+local function end_all(lock, home_key)
+  if redis.call('ZCARD', lock.line) == redis.call('ZCARD', lock.term) then return end
+  local last = text(now + tonumber(redis.call('HGET', home_key, 'term') or '0'))
+  for _, member in ipairs(redis.call('ZRANGE', lock.line, 0, -1)) do
+    if not redis.call('ZSCORE', lock.term, member) then redis.call('ZADD', lock.term, last, member) end
+  end
+end
+
 -- How long until the place ends that `member` waits for; a server that may have lost grants counts
 -- as a place of its own.
 local function wait_ms(lock, at, quiet)

@@ -85,6 +85,18 @@ pub(crate) const BREAKAGES: &[Breakage] = &[
         "failover::a2_the_token_rises_over_a_failover_that_forgot_a_grant",
     ),
     own(
+        LINE,
+        "places whose term was evicted stay",
+        ["redis.call('ZADD', lock.term, last, member) end", "local _ = last end"],
+        "faults::a6_a_dead_holder_whose_term_was_evicted_keeps_nobody_out",
+    ),
+    own(
+        ASK,
+        "a place of which nothing is known is in line",
+        ["return {-1, now}\n  end\nend", "value = '0|0||'\n  end\nend"],
+        "faults::a_place_of_which_nothing_is_known_any_more_is_gone",
+    ),
+    own(
         ASK,
         "a question has no deadline",
         ["if now > tonumber(ARGV[8]) then return {-2, now} end", ""],

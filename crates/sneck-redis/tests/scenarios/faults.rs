@@ -156,6 +156,41 @@ async fn a6_a_dead_waiter_at_the_head_keeps_nobody_out() {
     assert!(next.token() > token);
 }
 
+/// A6, and one key of the lock is deleted, as an eviction does it: that says when the place of the dead ends.
+#[tokio::test]
+async fn a6_a_dead_holder_whose_term_was_evicted_keeps_nobody_out() {
+    let servers = or_skip!(shared().await);
+    let relay = Relay::start(servers.addr(0)).unwrap();
+    let prefix = prefix();
+    let dead = Client::new(&format!("redis://{}", relay.addr()), &prefix, TERM).await.hold().await;
+    let other = Client::new(&servers.url(), &prefix, TERM).await;
+    relay.freeze();
+    for key in servers.ask(0, &["KEYS", &format!("{prefix}:*:term:*")]).await.list() {
+        servers.ask(0, &["DEL", key.text()]).await;
+    }
+    assert!(other.hold().await.token() > dead.token());
+}
+
+/// The other key that a place needs: nobody can say any more whether it was held, so that it is none.
+#[tokio::test]
+async fn a_place_of_which_nothing_is_known_any_more_is_gone() {
+    let servers = or_skip!(shared().await);
+    let prefix = prefix();
+    let holder = Client::new(&servers.url(), &prefix, TERM_LONG).await.hold().await;
+    let client = Client::new(&servers.url(), &prefix, TERM_LONG).await;
+    let mut claim = client.redis.claim(request(Mode::Exclusive));
+    assert!(matches!(within("its place", claim.ask()).await, Ok(Standing::Waiting(_))));
+    for key in servers.ask(0, &["KEYS", &format!("{prefix}:*:place:*")]).await.list() {
+        servers.ask(0, &["DEL", key.text()]).await;
+    }
+    let told = within("what became of it", claim.ask()).await;
+    assert!(matches!(told, Ok(Standing::Gone(Loss::Removed))), "{told:?}");
+    let token = holder.token();
+    // The place of the holder goes with this, whatever is known of it.
+    drop(within("giving up", holder.unlock()).await);
+    assert!(client.hold().await.token() > token);
+}
+
 /// A8: work that takes longer than a term, and then a network that lets no renewal through.
 #[tokio::test]
 async fn a8_a_lock_outlives_its_term_and_is_lost_in_time() {
