@@ -33,7 +33,9 @@ const FEATURES: [&str; 2] = ["redis", "cassandra"];
 
 fn features(options: &[String]) -> Vec<&'static str> {
     let asked = |name: &&str| {
-        options.iter().any(|option| option == name || option.strip_prefix("--backend=") == Some(name))
+        options
+            .iter()
+            .any(|option| option == name || option.strip_prefix("--backend=") == Some(name))
     };
     FEATURES.into_iter().filter(asked).flat_map(|name| ["--features", name]).collect()
 }

@@ -16,8 +16,9 @@ use crate::workspace::cargo;
 /// The crates whose tests take minutes: processes, faults and time.
 const LONG: [&str; 2] = ["sneck-e2e", "sneck-chaos"];
 
-/// The command line as it is installed; the one that is built by default has fewer stores.
-const EVERY_STORE: &str = "sneck-cli/full";
+/// The command line as it is installed, and chaos on what it can be installed for; what is built by default has
+/// fewer stores.
+const EVERY_STORE: &str = "sneck-cli/full,sneck-chaos/redis,sneck-chaos/cassandra";
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -267,9 +267,6 @@ impl Kind {
             StoreKind::Embedded if self.is_of_others() => Some(NOT_HERE),
             StoreKind::Embedded => None,
             StoreKind::Redis => self.missing_without_nodes(),
-            StoreKind::Cassandra if self.is_of_a_network() => {
-                Some("its nodes lead clients past a proxy")
-            }
             StoreKind::Cassandra if self.is_of_redis() => Some("it is a fault of Redis"),
             StoreKind::Cassandra => self.missing_without_nodes().or_else(|| {
                 self.needs_strace().then_some("its tests of nodes do what can be done")
@@ -308,22 +305,6 @@ impl Kind {
             Kind::AllKilled => Some("there is one server only"),
             _ => None,
         }
-    }
-
-    /// Whether it is made by proxies before the servers.
-    fn is_of_a_network(self) -> bool {
-        matches!(
-            self,
-            Kind::Cut
-                | Kind::Partition
-                | Kind::RequestsLost
-                | Kind::RepliesLost
-                | Kind::AnswersSwallowed
-                | Kind::Slow
-                | Kind::Bytewise
-                | Kind::HalfClosed
-                | Kind::Refused
-        )
     }
 
     /// Why it cannot be had with clients that are programs with some library, if it cannot.

@@ -15,6 +15,7 @@ use crate::fault::{Befalls, Kind};
 use crate::observer::Place;
 use crate::operator;
 use crate::plan::{Fault, Plan};
+use crate::servers::StoreKind;
 use crate::stage::{Seat, Stage};
 
 pub use disk::missing as tracer_missing;
@@ -279,12 +280,23 @@ async fn rob(stage: &Stage, fault: &Fault) -> Result<(), String> {
         Kind::Flushed => operator::redis::flush(addr).await?,
         Kind::KeyRemoved => operator::redis::remove(addr, victim.lock, Some(fault.pick)).await?,
         Kind::DataLost => stage.servers.lose_data(0).await?,
-        _ => operator::redis::remove(addr, victim.lock, None).await?,
+        _ => remove_lock(stage, &victim).await?,
     }
     // Holders hear it when they renew their leases next.
     tokio::time::sleep(stage.session()).await;
     stage.servers.settled().await?;
     told.into_iter().try_for_each(|fault| stage.healed(fault))
+}
+
+/// Has an operator delete all that is kept of somebody's lock.
+async fn remove_lock(stage: &Stage, victim: &Place) -> Result<(), String> {
+    let addr = stage.servers.addr(0);
+    match stage.servers.kind() {
+        StoreKind::Redis => operator::redis::remove(addr, victim.lock, None).await,
+        #[cfg(feature = "cassandra")]
+        StoreKind::Cassandra => operator::cassandra::remove(addr, victim.lock).await,
+        other => Err(format!("nobody knows how to delete a lock of {other}")),
+    }
 }
 
 /// Waits for somebody in line who can be hit, but not for ever.

@@ -1,5 +1,7 @@
 //! What an operator does to locks behind the backs of those who hold them.
 
+#[cfg(feature = "cassandra")]
+pub mod cassandra;
 pub mod redis;
 
 use std::io;

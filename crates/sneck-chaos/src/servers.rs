@@ -60,11 +60,6 @@ impl StoreKind {
         matches!(self, StoreKind::ZooKeeper | StoreKind::Embedded)
     }
 
-    /// Whether clients can be led through proxies. Cassandra's are told by its nodes where these are.
-    pub fn has_proxies(self) -> bool {
-        self != StoreKind::Cassandra
-    }
-
     /// Where locks are, for clients of sneck: `term` is that of a session or of a lease.
     pub fn url(self, hosts: &str, term: Duration) -> String {
         let ms = term.as_millis();

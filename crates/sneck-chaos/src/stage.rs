@@ -65,7 +65,7 @@ pub struct Stage {
 #[derive(Debug)]
 pub struct Seat {
     way: Way,
-    /// One for each server; none where clients find servers by themselves.
+    /// One for each server.
     pub proxies: Arc<[Proxy]>,
     /// Who sits there.
     pub client: AsyncMutex<Client>,
@@ -83,13 +83,9 @@ struct Way {
 impl Way {
     fn open(seat: usize, servers: &Servers) -> io::Result<Way> {
         let (store, addrs) = (servers.kind(), servers.addrs());
-        let proxied = addrs.iter().filter(|_| store.has_proxies());
         let proxies: Arc<[Proxy]> =
-            proxied.map(|addr| Proxy::start(*addr)).collect::<io::Result<_>>()?;
-        let hosts: Vec<String> = match proxies.is_empty() {
-            true => addrs.iter().map(ToString::to_string).collect(),
-            false => proxies.iter().map(|proxy| proxy.addr().to_string()).collect(),
-        };
+            addrs.iter().map(|addr| Proxy::start(*addr)).collect::<io::Result<_>>()?;
+        let hosts: Vec<String> = proxies.iter().map(|proxy| proxy.addr().to_string()).collect();
         Ok(Way { seat, store, hosts: hosts.join(","), proxies })
     }
 }

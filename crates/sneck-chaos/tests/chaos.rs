@@ -90,6 +90,17 @@ async fn twenty_faults_on_the_embedded_server_violate_nothing() {
     is_clean(StoreKind::Embedded).await;
 }
 
+/// In a build without the feature this says so, as on a machine without a Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_faults_on_redis_violate_nothing() {
+    is_clean(StoreKind::Redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_faults_on_cassandra_violate_nothing() {
+    is_clean(StoreKind::Cassandra).await;
+}
+
 /// What others' locks are driven by, with our own: a fault of each kind that there can be then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_told_to_lock_is_judged_as_workers_are() {

@@ -162,7 +162,9 @@ impl fmt::Display for Count {
             Count::RefusedWrites => "writes refused by the fence",
             Count::UnfencedLostUpdates => "updates lost without a fence",
             Count::ExplainedOverlaps => "overlaps explained by a fault",
-            Count::UnclaimedOverlaps => "overlaps that nothing explains, where no exclusion is claimed",
+            Count::UnclaimedOverlaps => {
+                "overlaps that nothing explains, where no exclusion is claimed"
+            }
             Count::UnclaimedBypasses => "grants out of turn where no order is claimed",
             Count::ExplainedBypasses => "grants out of turn that a removal explains",
             Count::ExplainedTokens => "tokens below an earlier one that a removal explains",
