@@ -165,22 +165,21 @@ fn is_wrong_about_time(holder: &Attempt, from_ns: u64, to_ns: u64, story: &Story
 
 /// Whether an operator explains an overlap: the one whose place was ahead has lost it as a holder does.
 ///
-/// Of the two, the store let in first whose place was ahead, whoever told of it first. Where that one told
-/// first, an operator took the place from somebody who held. Where it told later, its place has to have been
-/// taken before the other one was in, and after all that was ahead of it can have been gone. Before
+/// Of the two, the store let in first whose place was ahead, whoever told of it first. The place has to have
+/// been taken before the other one was in, and after all that was ahead of it can have been gone. Before
 /// that it only waited, and must not be told that it holds.
 fn removal_explains(
     (old, from): (&Attempt, Moment),
     (new, to): (&Attempt, Moment),
     story: &Story,
 ) -> bool {
-    let of_permits = matches!(new.mode, Mode::Permits { .. });
-    // Several hold permits at a time, so that their tokens do not say who had to be gone.
-    if of_permits || !new.is_ahead_of(old) {
+    if matches!(new.mode, Mode::Permits { .. }) {
+        // Several hold permits at a time, so that their tokens do not say who had to be gone.
         return story.health.was_robbed(old.client, from.ns, to.ns);
     }
-    let removal = story.health.last_removal(new.client, from);
-    removal.is_some_and(|removal| story.way_is_free(new) <= removal)
+    let (first, others) = if new.is_ahead_of(old) { (new, from) } else { (old, to) };
+    let removal = story.health.last_removal(first.client, others);
+    removal.is_some_and(|removal| story.way_is_free(first) <= removal)
 }
 
 /// What is said of an overlap.

@@ -89,6 +89,13 @@ impl Health {
         removals.get(removals.partition_point(|at| *at < from)).copied()
     }
 
+    /// Since when operators have been taking places of a client away by then; then, if they have not.
+    pub(crate) fn under_removal_since(&self, client: u32, then: Moment) -> Moment {
+        let timeline = self.timelines.get(&(Some(client), Ill::Removed));
+        let span = timeline.and_then(|timeline| timeline.between(then.ns, then.ns).first());
+        span.map_or(then, |(from_ns, _)| Moment::own(*from_ns).min(then))
+    }
+
     /// When an operator last began to take a place of a client away, before then.
     pub(crate) fn last_removal(&self, client: u32, before: Moment) -> Option<Moment> {
         let removals = self.removals.get(&client)?;

@@ -201,11 +201,18 @@ impl Story {
     }
 
     fn line_is_free(&self, attempt: &Attempt) -> Moment {
-        let of_lock = self.attempts.iter().filter(|other| other.lock == attempt.lock);
-        let ahead = of_lock
-            .filter(|other| other.is_ahead_of(attempt) && other.mode.conflicts_with(attempt.mode));
-        let left = ahead.map(|other| self.out_of_the_way(other, attempt));
-        left.fold(attempt.asked, Moment::max)
+        let is_shared = self.header.shared.contains(self.name(attempt.lock));
+        // Where a place is handed on, whoever had it before and when it was asked for say nothing of the place.
+        let has_own_place = |other: &Attempt| !is_shared || other.client != attempt.client;
+        let in_the_way = |other: &&Attempt| {
+            other.lock == attempt.lock
+                && other.is_ahead_of(attempt)
+                && other.mode.conflicts_with(attempt.mode)
+                && has_own_place(other)
+        };
+        let begin = if is_shared { Moment::own(0) } else { attempt.asked };
+        let ahead = self.attempts.iter().filter(in_the_way);
+        ahead.map(|other| self.out_of_the_way(other, attempt)).fold(begin, Moment::max)
     }
 
     /// The first moment at which the place of one ahead may have been gone, or may have let the other one in.
@@ -214,19 +221,19 @@ impl Story {
         // Removals are told by client: that of one's own place says nothing about another place of one's own.
         let removal = Some(ahead.client).filter(|client| *client != of.client);
         let removal = removal.and_then(|client| self.health.first_removal(client, ahead.asked));
-        let session = ahead.session.and_then(|session| self.expired.get(&session)).copied();
-        // Where nobody tells of sessions, a place may be gone as soon as its owner believes in it no more.
-        let silent = ahead.session.is_none().then(|| self.hold_end(ahead));
+        let left = match ahead.end {
+            // Its place was gone before this was told, and nobody knows for how long.
+            Some((_, End::Refused | End::Unsure)) if ahead.granted.is_none() => ahead.asked,
+            _ => self.hold_end(ahead),
+        };
         let ends = [
-            ahead.release,
-            ahead.lost,
-            ahead.end.map(|(moment, _)| moment),
+            Some(left),
             ahead.conversions.iter().find(lets_in).map(|change| change.asked),
-            removal,
-            session,
-            silent,
+            // Of a whole line that is removed, nobody knows which place was the first to go.
+            removal.map(|removal| self.health.under_removal_since(of.client, removal)),
+            ahead.session.and_then(|session| self.expired.get(&session)).copied(),
         ];
-        ends.into_iter().flatten().min().unwrap_or(Moment::NEVER)
+        ends.into_iter().flatten().min().unwrap_or(left)
     }
 
     fn holds_of<'a>(&self, attempt: &'a Attempt, holds: &mut Vec<Hold<'a>>) {
