@@ -19,6 +19,7 @@ pub mod cassandra;
 pub mod contract;
 pub mod curator;
 pub mod embedded;
+pub mod etcd;
 pub mod go;
 pub mod kazoo;
 pub mod mutation;

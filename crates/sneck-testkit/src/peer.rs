@@ -1,7 +1,7 @@
 //! A program that takes locks with another library, to stand in one line with; one language for all of
 //! them, a line at a time.
 //!
-//! The programs are `CuratorPeer.java`, `kazoo_peer.py` and `main.go`. A command is a line of words that
+//! The programs are `CuratorPeer.java`, `kazoo_peer.py` and the `main.go` of go-zookeeper and of etcd. A command is a line of words that
 //! begins with a verb and a path, and so is an answer, which repeats the path:
 //!
 //! | command | answer |

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sneck_testkit::peer::Recipe;
 use sneck_testkit::zookeeper::{self, Version};
-use sneck_testkit::{curator, kazoo, or_skip};
+use sneck_testkit::{curator, etcd, kazoo, or_skip};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -77,6 +77,18 @@ async fn those_who_are_measured_lock_as_often_as_they_are_told() {
     }
     curator.exit().await;
     kazoo.exit().await;
+}
+
+#[tokio::test]
+async fn etcd_locks_as_often_as_it_is_told() {
+    let server = or_skip!(etcd::Server::start().await);
+    let mut peer = or_skip!(etcd::peer(&server, Duration::from_secs(30)).await);
+    peer.begin_cycle("/cycle", 3);
+    assert!(peer.cycled("/cycle").await > Duration::ZERO);
+    peer.many("/many", 2, 2).await;
+    peer.crowd("/crowd", 3, 2).await;
+    peer.contend("/contend", 3, 2).await;
+    peer.exit().await;
 }
 
 fn server_file() -> tempfile::TempPath {
