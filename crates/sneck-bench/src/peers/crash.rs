@@ -29,8 +29,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const WHAT: &str = "kill -9 of the holder until the next has it";
 const SCENE: &str = "ZooKeeper, fsync on, sessions of 4 s";
 
-/// In each round one of everybody's holders is killed. Whose release is an end of the session like any other's is
-/// not measured: the crate `zookeeper-client` is left out.
+/// In each round one of everybody's holders is killed. The crate `zookeeper-client` runs in this process, which
+/// cannot be killed; its sessions time out like those of the others.
 pub(super) fn measure(
     binary: &Path,
     version: Version,
@@ -45,7 +45,7 @@ pub(super) fn measure(
         .permissions(Permissions::from_mode(0o700))
         .tempdir()?;
     let on_local = format!("local:{}", folder.path().display());
-    let peers: Vec<Peer> = peers.iter().copied().filter(|peer| is_measured(*peer)).collect();
+    let peers: Vec<Peer> = peers.iter().copied().filter(|peer| name(*peer).is_some()).collect();
     let runtime = Runtime::new()?;
     let (mut ours, mut ours_on_local) = (Vec::new(), Vec::new());
     let mut theirs = vec![Vec::new(); peers.len()];
@@ -58,7 +58,7 @@ pub(super) fn measure(
             theirs.push(took.map_err(|error| error.to_string())?);
         }
     }
-    let names: Vec<&'static str> = peers.iter().map(|peer| name(*peer)).collect();
+    let names: Vec<&'static str> = peers.iter().copied().filter_map(name).collect();
     let mut figures = Vec::new();
     for (name, ours) in [("sneck run", ours), ("sneck run on local:", ours_on_local)] {
         let (names, rounds) = ([&[name], &names[..]].concat(), [&[ours], &theirs[..]].concat());
@@ -67,15 +67,12 @@ pub(super) fn measure(
     Ok(figures)
 }
 
-fn is_measured(peer: Peer) -> bool {
-    peer != Peer::ZookeeperClient
-}
-
-fn name(peer: Peer) -> &'static str {
+/// The libraries that are measured, as they are called.
+fn name(peer: Peer) -> Option<&'static str> {
     match peer {
-        Peer::ZookeeperClient => "zookeeper-client",
-        Peer::Curator => "Curator",
-        Peer::Kazoo => "kazoo",
+        Peer::ZookeeperClient | Peer::Etcd => None,
+        Peer::Curator => Some("Curator"),
+        Peer::Kazoo => Some("kazoo"),
     }
 }
 
@@ -153,6 +150,9 @@ async fn of_peer(peer: Peer, addr: &str, path: &str) -> Result<f64, StartError> 
 async fn start(peer: Peer, addr: &str) -> Result<peer::Peer, StartError> {
     match peer {
         Peer::Kazoo => kazoo::start(addr, SESSION_TIMEOUT, "bench").await,
-        Peer::Curator | Peer::ZookeeperClient => curator::start(addr, SESSION_TIMEOUT).await,
+        // Nobody else is measured.
+        Peer::Curator | Peer::ZookeeperClient | Peer::Etcd => {
+            curator::start(addr, SESSION_TIMEOUT).await
+        }
     }
 }

@@ -37,6 +37,16 @@ pub(crate) enum Peer {
     Curator,
     /// kazoo's `Lock`.
     Kazoo,
+    /// etcd's own lock, on a server of its own that waits for the disk.
+    Etcd,
+}
+
+impl Peer {
+    /// Whether its locks are compared on this server. etcd has one of its own, which is compared with what
+    /// does as much for a lock.
+    fn is_on(self, store: Store) -> bool {
+        self != Peer::Etcd || store == Store::Standalone
+    }
 }
 
 /// How much to measure.
@@ -85,8 +95,8 @@ pub(crate) fn measure(
         let server = Server::start(store, binary, version)?;
         let mut all: Vec<Box<dyn Contestant>> =
             vec![Box::new(sneck_locks::SneckLocks::connect(server.addr())?)];
-        for peer in peers {
-            all.push(connect(*peer, server.addr())?);
+        for peer in peers.iter().filter(|peer| peer.is_on(store)) {
+            all.extend(connect(*peer, server.addr())?);
         }
         say(format_args!("{}: warming up", store.name()));
         for one in &mut all {
@@ -118,12 +128,17 @@ pub(crate) fn crash(
     Ok(())
 }
 
-fn connect(peer: Peer, addr: SocketAddr) -> io::Result<Box<dyn Contestant>> {
-    Ok(match peer {
+/// Nothing where this machine lacks what it needs.
+fn connect(peer: Peer, addr: SocketAddr) -> io::Result<Option<Box<dyn Contestant>>> {
+    Ok(Some(match peer {
         Peer::ZookeeperClient => Box::new(zookeeper_client::ZookeeperClient::connect(addr)?),
         Peer::Curator => Box::new(process::Process::curator(addr)?),
         Peer::Kazoo => Box::new(process::Process::kazoo(addr)?),
-    })
+        Peer::Etcd => match process::Process::etcd()? {
+            Some(process) => Box::new(process),
+            None => return Ok(None),
+        },
+    }))
 }
 
 /// Everybody takes turns, in each kind of work.

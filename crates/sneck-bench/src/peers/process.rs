@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sneck_testkit::peer::Peer;
-use sneck_testkit::{StartError, curator, kazoo};
+use sneck_testkit::{StartError, curator, etcd, kazoo};
 use tokio::runtime::Runtime;
 
 use super::contestant::Contestant;
 use crate::raw::SESSION_TIMEOUT_MS;
 use crate::server::process::processor_time;
+use crate::talk::say;
 
 /// A library in another language: the processes in which it runs.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub(crate) struct Process {
     addr: SocketAddr,
     /// The first does all but standing in line with others.
     peers: Vec<Peer>,
+    /// Where the library has a store of its own.
+    etcd: Option<etcd::Server>,
     runtime: Runtime,
 }
 
@@ -28,19 +31,38 @@ enum Library {
     Curator,
     /// Whose threads do not, so that each session is a process.
     Kazoo,
+    /// The one of etcd, whose sessions are in one process, too.
+    Etcd,
 }
 
 impl Process {
     pub(crate) fn curator(addr: SocketAddr) -> io::Result<Process> {
-        Process::start(Library::Curator, addr)
+        Process::start(Library::Curator, addr, None)
     }
 
     pub(crate) fn kazoo(addr: SocketAddr) -> io::Result<Process> {
-        Process::start(Library::Kazoo, addr)
+        Process::start(Library::Kazoo, addr, None)
     }
 
-    fn start(library: Library, addr: SocketAddr) -> io::Result<Process> {
-        let mut process = Process { library, addr, peers: Vec::new(), runtime: Runtime::new()? };
+    /// With a server of its own. Nothing where this machine has none.
+    pub(crate) fn etcd() -> io::Result<Option<Process>> {
+        match Runtime::new()?.block_on(etcd::Server::start()) {
+            Ok(server) => Process::start(Library::Etcd, server.addr(), Some(server)).map(Some),
+            Err(StartError::Unavailable(missing)) => {
+                say(missing);
+                Ok(None)
+            }
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
+    fn start(
+        library: Library,
+        addr: SocketAddr,
+        etcd: Option<etcd::Server>,
+    ) -> io::Result<Process> {
+        let (peers, runtime) = (Vec::new(), Runtime::new()?);
+        let mut process = Process { library, addr, peers, etcd, runtime };
         process.open(1)?;
         Ok(process)
     }
@@ -48,11 +70,13 @@ impl Process {
     fn open(&mut self, peers: usize) -> io::Result<()> {
         let timeout = Duration::from_millis(SESSION_TIMEOUT_MS.unsigned_abs().into());
         let addr = self.addr.to_string();
+        let etcd = self.etcd.as_ref();
         while self.peers.len() < peers {
             let peer = self.runtime.block_on(async {
                 match self.library {
                     Library::Curator => curator::start_optimised(&addr, timeout).await,
                     Library::Kazoo => kazoo::start(&addr, timeout, "bench").await,
+                    Library::Etcd => etcd::peer(etcd.expect("it has one"), timeout).await,
                 }
             });
             self.peers.push(peer.map_err(|error: StartError| io::Error::other(error.to_string()))?);
@@ -66,12 +90,13 @@ impl Contestant for Process {
         match self.library {
             Library::Curator => "Curator",
             Library::Kazoo => "kazoo",
+            Library::Etcd => "etcd's own",
         }
     }
 
     fn slowness(&self) -> usize {
         match self.library {
-            Library::Curator => 1,
+            Library::Curator | Library::Etcd => 1,
             Library::Kazoo => 10,
         }
     }
@@ -91,7 +116,7 @@ impl Contestant for Process {
 
     fn in_line(&mut self, sessions: usize, times: usize) -> io::Result<()> {
         let path = format!("/{}/line", self.name());
-        if self.library == Library::Curator {
+        if self.library != Library::Kazoo {
             self.runtime.block_on(self.peers[0].contend(&path, sessions, times));
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::io;
 use sneck_testkit::proxy::{Counts, Proxy};
 
 use super::contestant::Contestant;
-use super::servers::Server;
+use super::servers::{Server, Store};
 use super::{Peer, connect, sneck_locks};
 use crate::reading::Reading;
 
@@ -23,10 +23,13 @@ struct Traffic {
 
 /// Ours and theirs, one peer after the other.
 pub(super) fn measure(peers: &[Peer], server: &Server) -> io::Result<Vec<Reading>> {
-    let ours = count(server, |addr| Ok(Box::new(sneck_locks::SneckLocks::connect(addr)?)))?.0;
+    let proxy = Proxy::start(server.addr())?;
+    let ours = count(&proxy, &mut sneck_locks::SneckLocks::connect(proxy.addr())?)?;
     let mut readings = Vec::new();
-    for peer in peers {
-        let (theirs, name) = count(server, |addr| connect(*peer, addr))?;
+    for peer in peers.iter().filter(|peer| peer.is_on(Store::Quick)) {
+        let proxy = Proxy::start(server.addr())?;
+        let Some(mut peer) = connect(*peer, proxy.addr())? else { continue };
+        let (theirs, name) = (count(&proxy, peer.as_mut())?, peer.name());
         let mut put = |what: &str, unit, ours, theirs| {
             let what = format!("{what}; theirs is {name}");
             readings.push(Reading { what, unit, ours: Some(ours), theirs: Some(theirs) });
@@ -41,12 +44,7 @@ pub(super) fn measure(peers: &[Peer], server: &Server) -> io::Result<Vec<Reading
     Ok(readings)
 }
 
-fn count(
-    server: &Server,
-    connect: impl FnOnce(std::net::SocketAddr) -> io::Result<Box<dyn Contestant>>,
-) -> io::Result<(Traffic, &'static str)> {
-    let proxy = Proxy::start(server.addr())?;
-    let mut one = connect(proxy.addr())?;
+fn count(proxy: &Proxy, one: &mut dyn Contestant) -> io::Result<Traffic> {
     // The first ones may have to make the nodes above, and to connect.
     one.one_after_another(1)?;
     one.in_line(8, 1)?;
@@ -62,5 +60,5 @@ fn count(
         one.in_line(sessions, LOCKS / sessions)?;
         *requests = each(proxy.counts().requests_but_pings());
     }
-    Ok((Traffic { alone, in_line }, one.name()))
+    Ok(Traffic { alone, in_line })
 }
