@@ -50,6 +50,8 @@ struct World<'a> {
     number: u64,
     /// The one server there is, unless there is an ensemble.
     station: Station,
+    /// When the last sync that a fault made slow is done.
+    slow_sync_until_ms: u64,
     ensemble: Option<Ensemble<'a>>,
     /// The members that a fault has killed, by the number of the fault.
     killed: BTreeMap<usize, Vec<usize>>,
@@ -116,6 +118,7 @@ impl<'a> World<'a> {
             queue: BTreeMap::new(),
             number: 0,
             station: Station::new(shape),
+            slow_sync_until_ms: 0,
             ensemble: Ensemble::of(plan, shape),
             killed: BTreeMap::new(),
             wires: BTreeMap::new(),
@@ -406,8 +409,11 @@ impl<'a> World<'a> {
     fn show(&mut self, at_ms: u64, shown: Shown) {
         if shown.sync.is_some() {
             let (from, to) = self.plan.sync_ms;
-            let due_ms =
-                at_ms + self.rng.u64(from..=to.max(from)) + self.plan.sync_slowness_ms(at_ms);
+            let slowness_ms = self.plan.sync_slowness_ms(at_ms);
+            let due_ms = at_ms + self.rng.u64(from..=to.max(from)) + slowness_ms;
+            if slowness_ms > 0 {
+                self.slow_sync_until_ms = due_ms.max(self.slow_sync_until_ms);
+            }
             let life = self.station.life();
             self.will(due_ms, Happening::Synced { life });
         }
@@ -549,6 +555,12 @@ impl<'a> World<'a> {
     }
 
     fn ends(&mut self, at_ms: u64, number: usize) {
+        let of_ensemble = self.ensemble.as_ref().map(|ensemble| ensemble.slow_sync_until_ms);
+        let slow_until_ms = of_ensemble.unwrap_or(self.slow_sync_until_ms);
+        if matches!(self.plan.faults[number].what, Trouble::SlowDisk(_)) && at_ms < slow_until_ms {
+            // The store feels a slow disk for as long as a sync takes that was begun on it.
+            return self.will(slow_until_ms, Happening::Ends(number));
+        }
         let is_kill = |what: &Trouble| matches!(what, Trouble::KillServer { .. });
         let down = self.plan.any(at_ms, is_kill);
         if is_kill(&self.plan.faults[number].what) && !down && !self.station.is_up() {

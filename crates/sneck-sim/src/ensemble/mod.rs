@@ -53,6 +53,8 @@ pub(crate) struct Ensemble<'a> {
     /// The last transaction that is committed for good.
     committed: i64,
     out: Vec<Effect>,
+    /// When the last sync that a fault made slow is done.
+    pub(crate) slow_sync_until_ms: u64,
     /// How often somebody has come to lead.
     pub(crate) reigns: u64,
     /// What no ensemble may do.
@@ -185,6 +187,7 @@ impl<'a> Ensemble<'a> {
             is_electing: false,
             committed: 0,
             out: Vec::new(),
+            slow_sync_until_ms: 0,
             reigns: 0,
             complaints: Vec::new(),
         };
@@ -427,7 +430,11 @@ impl<'a> Ensemble<'a> {
     /// Lets a member's disk write down what its log has.
     fn write(&mut self, member: usize, at_ms: u64) {
         if let Some(sync) = self.members[member].next_sync() {
-            let due_ms = at_ms + self.draw(self.plan.sync_ms) + self.plan.sync_slowness_ms(at_ms);
+            let slowness_ms = self.plan.sync_slowness_ms(at_ms);
+            let due_ms = at_ms + self.draw(self.plan.sync_ms) + slowness_ms;
+            if slowness_ms > 0 {
+                self.slow_sync_until_ms = due_ms.max(self.slow_sync_until_ms);
+            }
             let life = self.members[member].life;
             self.out.push(Effect::Will(due_ms, Turn::Synced { member, life, sync }));
         }
