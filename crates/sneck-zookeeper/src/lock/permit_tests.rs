@@ -136,6 +136,19 @@ fn of_two_who_both_come_first_the_later_is_told() {
 }
 
 #[test]
+fn who_came_before_there_was_a_number_follows_one_that_was_changed_since() {
+    let mut server = Server::empty();
+    let [mut holder, mut early] = [Client::new(1, 2, 2), Client::new(2, 1, 2)];
+    // It looks, as one does whose server has not heard yet of the permits that are held.
+    let Next::Do(look) = early.seat.next() else { panic!("nothing to do") };
+    assert!(early.perform(&mut server, look, Fate::Answered).unwrap().unwrap().is_none());
+    assert_eq!(early.taken(), "look");
+    holder.held(&mut server);
+    server.set_number("5");
+    early.held(&mut server);
+}
+
+#[test]
 fn a_number_that_changes_meanwhile_is_counted_anew() {
     let mut server = Server::empty();
     let [mut holder, mut waiter, mut large] =

@@ -44,14 +44,22 @@ pub(crate) struct PermitSeat {
     foreign: ForeignPolicy,
     place: Seat,
     phase: Phase,
-    /// The number when we came, if we have looked.
-    looked: Option<Option<NonZeroU32>>,
+    /// What was seen of the number when we came, if we have looked.
+    looked: Option<Looked>,
     /// Whether the node above the permits is missing.
     leases_missing: bool,
     /// Permits of ours to be given back, while leaving or when others are lost.
     ghosts: Vec<String>,
     leaving: bool,
     revoked: bool,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+enum Looked {
+    /// It is the one that we believe in.
+    Same,
+    /// Nobody had said any, as far as our server knew, in this version of the node.
+    None { version: i32 },
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -307,9 +315,10 @@ impl PermitSeat {
         children: Result<Vec<String>, RequestError>,
     ) -> Result<Option<Spot>, Error> {
         let absent = |error: &RequestError| error.code() == Some(ErrorCode::NO_NODE);
-        let stored = match number {
-            Ok(node) => number_in(&node, &self.dir)?,
-            Err(error) if absent(&error) => None,
+        let (stored, version) = match number {
+            Ok(node) => (number_in(&node, &self.dir)?, node.stat.version),
+            // Made without a number, as a rule.
+            Err(error) if absent(&error) => (None, 0),
             Err(error) => return self.retry(&error, "reading the number of permits"),
         };
         let children = match children {
@@ -325,8 +334,12 @@ impl PermitSeat {
         }
         match stored {
             Some(stored) if stored != self.permits.of() => Err(self.permits.disagree(stored)),
-            stored => {
-                self.looked = Some(stored);
+            Some(_) => {
+                self.looked = Some(Looked::Same);
+                Ok(None)
+            }
+            None => {
+                self.looked = Some(Looked::None { version });
                 Ok(None)
             }
         }
@@ -377,8 +390,12 @@ impl PermitSeat {
         }
         let stored = number_in(&node, &self.dir)?;
         let of = stored.unwrap_or(self.permits.of());
-        if self.looked == Some(None) && of != self.permits.of() {
-            // Somebody else was first to say how many there are.
+        if let Some(Looked::None { version }) = self.looked
+            && of != self.permits.of()
+            && node.stat.version <= version + 1
+        {
+            // Somebody else was first to say how many there are. In a later version it may have been changed
+            // since from the number that we believe in, which our server, behind the others, did not know of.
             return Err(self.permits.disagree(of));
         }
         if self.permits.take() > of {
