@@ -351,7 +351,9 @@ impl Seat {
                 Rank::Unknown => Next::Do(Step::List),
                 Rank::Behind { child, sole, .. } => {
                     // Who is going to be let in without another look has to know that its own is there.
-                    let own = (*sole && self.mode != Mode::Write).then(|| seated.name.clone());
+                    let is_let_in = *sole && self.mode != Mode::Write;
+                    let wants_own = is_let_in && !mutant!("own-place-is-taken-for-granted");
+                    let own = wants_own.then(|| seated.name.clone());
                     let ahead = child.clone();
                     let own = own.map(|name| self.child_path(&name));
                     Next::Do(Step::Watch { ahead: self.child_path(&ahead), own })
