@@ -28,15 +28,17 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     }
 }
 
-/// The stores that a program has in it only where they are asked for, as their drivers take minutes to build.
-const FEATURES: [&str; 2] = ["redis", "cassandra"];
+/// What the program has in it only where it is asked for, as it takes minutes to build: stores, by their names,
+/// and libraries of others.
+const FEATURES: [&str; 3] = ["redis", "cassandra", "others"];
 
 fn features(options: &[String]) -> Vec<&'static str> {
-    let asked = |name: &&str| {
-        options
-            .iter()
-            .any(|option| option == name || option.strip_prefix("--backend=") == Some(name))
+    let names = |option: &str, name: &str| {
+        let word = option.trim_start_matches("--backend=").trim_start_matches("--");
+        // Jepsen's recipe is done with the libraries of others, too.
+        word == name || (name == "others" && word.starts_with("recipe"))
     };
+    let asked = |name: &&str| options.iter().any(|option| names(option, name));
     FEATURES.into_iter().filter(asked).flat_map(|name| ["--features", name]).collect()
 }
 
@@ -47,7 +49,9 @@ mod tests {
     #[test]
     fn a_store_is_built_in_where_it_is_asked_for() {
         let of = |line: &str| features(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        assert!(of("--backend zookeeper --others").is_empty());
+        assert!(of("--backend zookeeper --seed 2").is_empty());
+        assert_eq!(of("--backend embedded --others"), ["--features", "others"]);
+        assert_eq!(of("--recipe set"), ["--features", "others"]);
         assert_eq!(of("--backend redis --faults 20"), ["--features", "redis"]);
         assert_eq!(of("--backend=cassandra"), ["--features", "cassandra"]);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sneck_testkit::peer::Peer;
-use sneck_testkit::{StartError, curator, go, kazoo};
+use sneck_testkit::{StartError, Unavailable, curator, go, kazoo};
 
 use crate::servers::ROOT;
 
@@ -23,6 +23,8 @@ pub enum Library {
     Kazoo,
     /// go-zookeeper, in Go: `Lock`.
     Go,
+    /// zookeeper-client, in Rust: `Client::lock`, in a build with the feature `others`.
+    ZookeeperClient,
 }
 
 /// What a library says of its lock beyond that it excludes, in the order of its line. What is not said is
@@ -32,7 +34,7 @@ pub struct Promises {
     /// A holder is given a number that a resource can check.
     pub token: bool,
     /// A holder is told that its lock is lost or in doubt; with kazoo and Curator by the connection's state,
-    /// which their manuals tell holders to listen to.
+    /// which their manuals tell holders to listen to, and with zookeeper-client by the session's.
     pub notice: bool,
     /// A lock can be had at once or not at all.
     pub tries: bool,
@@ -40,10 +42,12 @@ pub struct Promises {
 
 impl Library {
     /// All of them.
-    pub const ALL: [Library; 4] = [Library::Sneck, Library::Curator, Library::Kazoo, Library::Go];
+    pub const ALL: [Library; 5] =
+        [Library::Sneck, Library::Curator, Library::Kazoo, Library::Go, Library::ZookeeperClient];
 
     /// Those that are not ours.
-    pub const OTHERS: [Library; 3] = [Library::Curator, Library::Kazoo, Library::Go];
+    pub const OTHERS: [Library; 4] =
+        [Library::Curator, Library::Kazoo, Library::Go, Library::ZookeeperClient];
 
     /// What people call it.
     pub fn name(self) -> &'static str {
@@ -52,6 +56,7 @@ impl Library {
             Library::Curator => "Curator",
             Library::Kazoo => "kazoo",
             Library::Go => "go-zookeeper",
+            Library::ZookeeperClient => "zookeeper-client",
         }
     }
 
@@ -62,6 +67,7 @@ impl Library {
             Library::Curator => "Curator 5.9.0",
             Library::Kazoo => "kazoo 2.11.0",
             Library::Go => "go-zookeeper 1.0.4",
+            Library::ZookeeperClient => "zookeeper-client 0.11.2",
         }
     }
 
@@ -73,6 +79,7 @@ impl Library {
                 Promises { token: false, notice: true, tries: true }
             }
             Library::Go => Promises { token: false, notice: false, tries: false },
+            Library::ZookeeperClient => Promises { token: false, notice: true, tries: false },
         }
     }
 
@@ -95,10 +102,15 @@ impl Library {
             Library::Curator => curator::prepare(),
             Library::Kazoo => kazoo::prepare(),
             Library::Go => go::prepare(),
+            Library::ZookeeperClient if cfg!(feature = "others") => Ok(()),
+            Library::ZookeeperClient => {
+                let reason = "this build is without the feature `others`".to_owned();
+                Err(Unavailable { backend: "others", reason }.into())
+            }
         }
     }
 
-    /// Starts a program with it. `program` is that of this crate, for our own.
+    /// Starts a program with it. `program` is that of this crate, for those in Rust.
     ///
     /// # Errors
     /// As [`Library::prepare`], and [`StartError::Failed`] when it gets no session.
@@ -112,7 +124,7 @@ impl Library {
             Library::Curator => curator::start(hosts, session).await,
             Library::Kazoo => kazoo::start(hosts, session, "chaos").await,
             Library::Go => go::start(hosts, session).await,
-            Library::Sneck => {
+            Library::Sneck | Library::ZookeeperClient => {
                 let session_ms = session.as_millis().to_string();
                 let args = [PEER, self.name(), hosts, &session_ms].map(Into::into);
                 Peer::start(self.name(), program.into(), args).await

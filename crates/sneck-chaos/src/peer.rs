@@ -1,11 +1,13 @@
-//! The program of this crate as a peer with a library in Rust, which is our own: it takes mutexes when it is told to, in the
+//! The program of this crate as a peer with a library in Rust, our own or another: it takes mutexes when it is told to, in the
 //! language of all peers, and does nothing else.
 //!
-//! Beyond that language it says what the library says: `held LOCK TOKEN UNTIL` with a fencing token and the
+//! Beyond that language it says what our own library says: `held LOCK TOKEN UNTIL` with a fencing token and the
 //! time of [`monotonic_ns`](sneck_history::monotonic_ns) until which the holder may believe in it, `until LOCK
 //! UNTIL` when that has become later, and `lost LOCK` when the library tells so.
 
 mod sneck_lock;
+#[cfg(feature = "others")]
+mod zookeeper_client;
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -48,6 +50,12 @@ pub async fn run(words: &[&str]) -> Result<(), String> {
     if library == Library::Sneck.name() {
         let locks = patiently(async || sneck_lock::connect(hosts, session).await).await;
         return obey(|lock| SneckLock::new(&locks, lock)).await;
+    }
+    #[cfg(feature = "others")]
+    if library == Library::ZookeeperClient.name() {
+        let open = async || zookeeper_client::Sessions::open(hosts, session).await;
+        let sessions = patiently(open).await;
+        return obey(|path| zookeeper_client::ZookeeperClient::new(&sessions, path)).await;
     }
     Err(format!("there is no library {library:?}"))
 }
