@@ -22,11 +22,12 @@ pub(super) async fn redis() -> Result<redis::Servers, StartError> {
     builder.setting("appendfsync", "always").start().await
 }
 
+/// One node, with the same of its log.
 pub(super) async fn cassandra() -> Result<cassandra::Cluster, StartError> {
     if !cfg!(feature = "cassandra") {
         return Err(without("cassandra"));
     }
-    cassandra::Builder::new().start().await
+    cassandra::Builder::new().sync_to_disk().start().await
 }
 
 fn without(feature: &'static str) -> StartError {

@@ -12,6 +12,7 @@ pub struct Builder {
     pub(super) heap_mb: u32,
     pub(super) authentication: bool,
     pub(super) optimised: bool,
+    pub(super) sync_to_disk: bool,
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -23,6 +24,7 @@ impl Builder {
             heap_mb: 256,
             authentication: false,
             optimised: false,
+            sync_to_disk: false,
             settings: Vec::new(),
         }
     }
@@ -49,6 +51,13 @@ impl Builder {
     /// Lets the JVM use both of its compilers, for measurements. It starts later.
     pub fn optimised(mut self) -> Builder {
         self.optimised = true;
+        self
+    }
+
+    /// Has every write on the disk before it is answered. Otherwise a node that is killed forgets what it has
+    /// answered in the last tenth of a second, as Cassandra's do by default.
+    pub fn sync_to_disk(mut self) -> Builder {
+        self.sync_to_disk = true;
         self
     }
 

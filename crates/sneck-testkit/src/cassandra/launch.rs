@@ -142,16 +142,21 @@ fn configuration(builder: &Builder, index: usize, ports: &Ports, folder: &Path) 
         "seed_provider:".to_owned(),
         "  - class_name: org.apache.cassandra.locator.SimpleSeedProvider".to_owned(),
         format!("    parameters: [{{seeds: \"{seed}\"}}]"),
-        // Tests kill processes, not machines: what was written reaches the page cache, which outlives
-        // the process.
-        "commitlog_sync: periodic".to_owned(),
-        "commitlog_sync_period: 10000ms".to_owned(),
         "commitlog_segment_size: 4MiB".to_owned(),
         format!("data_file_directories: [{}]", folder.join("data").display()),
     ];
     for name in ["commitlog", "saved_caches", "hints", "cdc_raw"] {
         lines.push(format!("{name}_directory: {}", folder.join(name).display()));
     }
+    lines.extend(match builder.sync_to_disk {
+        true => vec!["commitlog_sync: batch".to_owned()],
+        // As it is by default: tests kill processes, not machines, and what was written up to the last marker is in
+        // the page cache, which outlives the process.
+        false => vec![
+            "commitlog_sync: periodic".to_owned(),
+            "commitlog_sync_period: 10000ms".to_owned(),
+        ],
+    });
     if builder.authentication {
         lines.push("authenticator: PasswordAuthenticator".to_owned());
         lines.push("authorizer: CassandraAuthorizer".to_owned());
