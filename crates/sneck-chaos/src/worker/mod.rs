@@ -124,19 +124,21 @@ async fn try_connect(orders: &Orders, clock: &Arc<WarpedClock>) -> Result<Connec
     Ok(Connection { locks, backend, zookeeper, clock: clock.clone() })
 }
 
-/// The store of a URL. Only sessions go by a clock of their own beside that of locks.
+/// The store of a URL, which goes by the same clock as its locks: deadlines are computed on one and read on the other.
 async fn open(
     url: &str,
     clock: &Arc<WarpedClock>,
 ) -> Result<(Arc<dyn Backend>, Option<ZooKeeper>), Error> {
     #[cfg(feature = "redis")]
     if url.starts_with("redis") {
-        let redis = sneck::redis::Redis::connect(sneck::redis::RedisOptions::parse(url)?);
-        return Ok((Arc::new(redis.await?), None));
+        let mut options = sneck::redis::RedisOptions::parse(url)?;
+        options.clock = clock.clone();
+        return Ok((Arc::new(sneck::redis::Redis::connect(options).await?), None));
     }
     #[cfg(feature = "cassandra")]
     if url.starts_with("cassandra") {
-        let url = sneck::cassandra::CassandraUrl::parse(url)?;
+        let mut url = sneck::cassandra::CassandraUrl::parse(url)?;
+        url.options.clock = clock.clone();
         return Ok((Arc::new(sneck::cassandra::Cassandra::connect(url.options).await?), None));
     }
     let mut url = ZooKeeperUrl::parse(url)?;
