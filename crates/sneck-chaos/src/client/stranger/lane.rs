@@ -16,6 +16,8 @@ use crate::owners::{Owners, Standing};
 
 /// How often it is looked what became of a place while its owner waits.
 const POLL: Duration = Duration::from_millis(50);
+/// The same after it has stood still: what its program was about to say comes before what has become of its place.
+const AFTER_PAUSE: Duration = Duration::from_millis(500);
 /// After a call that failed, so that an outage is no busy loop.
 const FAILED_PAUSE: Duration = Duration::from_millis(200);
 /// Of so many holds one lasts for longer than a session, so that sessions end under holders, too.
@@ -172,10 +174,10 @@ impl Lane {
     /// The same of a call that waits in line, with what becomes of its place meanwhile. One whose place has
     /// vanished stands in line anew as far as order goes: it goes on as another attempt.
     async fn answer_in_line(&mut self, attempt: &mut u64) -> io::Result<Option<(Answer, u64)>> {
-        let mut is_queued = false;
+        let (mut is_queued, mut patience) = (false, POLL);
         loop {
-            let heard = tokio::time::timeout(POLL, self.ears.heard.recv()).await;
-            self.moves().await;
+            let heard = tokio::time::timeout(patience, self.ears.heard.recv()).await;
+            patience = if self.moves().await { AFTER_PAUSE } else { POLL };
             match heard {
                 Ok(None) => return Ok(None),
                 Ok(Some(Heard { line, doubts })) => {
@@ -183,6 +185,7 @@ impl Lane {
                         return Ok(Some((answer, doubts)));
                     }
                 }
+                Err(_) if patience == AFTER_PAUSE => {}
                 Err(_) => self.look(attempt, &mut is_queued)?,
             }
         }
@@ -291,9 +294,11 @@ impl Lane {
         let _ = self.program.lock().say(line);
     }
 
-    /// Returns when its program is not stopped.
-    async fn moves(&mut self) {
+    /// Returns when its program is not stopped, and whether it was.
+    async fn moves(&mut self) -> bool {
+        let was_stopped = *self.ears.moving.borrow();
         let _ = self.ears.moving.wait_for(|is_stopped| !*is_stopped).await;
+        was_stopped
     }
 }
 
