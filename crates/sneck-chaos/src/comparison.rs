@@ -4,20 +4,23 @@
 //! beside it says what that costs.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, iter};
 
-use sneck_history::{Count, Latency, Property, Report};
+use sneck_history::{Claims, Count, Latency, Property, Report};
 use sneck_testkit::StartError;
 
 use crate::campaign::{Campaign, Trouble};
 use crate::library::Library;
+use crate::servers::StoreKind;
 
 /// What came of one library.
 #[derive(Debug)]
 pub struct Column {
     /// Whose locks they were.
     pub library: Library,
+    /// What kept them.
+    pub store: StoreKind,
     /// What the judge says.
     pub report: Report,
     /// How long it took.
@@ -52,7 +55,11 @@ const PROPERTIES: [Property; 9] = [
 /// As [`Campaign::run`]. A library that this machine does not have is told, and is none.
 pub async fn all(campaign: &Campaign, say: impl Fn(&str)) -> Result<Comparison, Trouble> {
     let mut compared = Comparison { columns: Vec::new(), missing: Vec::new() };
-    for library in Library::ALL {
+    let store = campaign.store;
+    if Library::others(store).is_empty() {
+        return Err(format!("there is nobody to be compared with on {store}").into());
+    }
+    for library in iter::once(Library::Sneck).chain(Library::others(store).iter().copied()) {
         let mut campaign = campaign.clone();
         campaign.library = Some(library);
         // Each is to be looked at, also where little happened.
@@ -63,7 +70,7 @@ pub async fn all(campaign: &Campaign, say: impl Fn(&str)) -> Result<Comparison, 
             Ok(run) => {
                 say(&format!("{}:\n{}", library.release(), run.report));
                 let (report, length) = (run.report, run.length);
-                compared.columns.push(Column { library, report, length });
+                compared.columns.push(Column { library, store, report, length });
             }
             Err(Trouble::Start(StartError::Unavailable(missing))) => {
                 compared.missing.push((library, missing.to_string()));
@@ -108,6 +115,9 @@ impl fmt::Display for Comparison {
             self.row(f, &property.to_string(), |column| column.verdict(property))?;
         }
         count(f, "overlaps that a pause or a removal explains", Count::ExplainedOverlaps)?;
+        if self.columns.iter().any(|column| !column.claims().exclusion) {
+            count(f, "overlaps that nothing explains", Count::UnclaimedOverlaps)?;
+        }
         count(f, "writes refused by the fence", Count::RefusedWrites)?;
         count(f, "updates lost without a fence", Count::UnfencedLostUpdates)?;
         for (head, latency) in [
@@ -125,11 +135,18 @@ impl fmt::Display for Comparison {
 }
 
 impl Column {
+    /// The most that anybody may claim of the store.
+    fn claims(&self) -> Claims {
+        self.store.of_history().claims_max()
+    }
+
     /// How often a property was held, or broken; or that the library does not claim it.
     fn verdict(&self, property: Property) -> String {
         let promises = self.library.promises();
         let is_claimed = match property {
             Property::FencedExclusion | Property::RisingTokens => promises.token,
+            Property::AdvisoryExclusion => self.claims().exclusion,
+            Property::Order => promises.order && self.claims().fifo,
             Property::EarlyNotice => promises.notice,
             Property::TrueAnswers => promises.tries,
             _ => true,
@@ -137,8 +154,15 @@ impl Column {
         if !is_claimed {
             return "not claimed".to_owned();
         }
+        // They are judged by places in line, which nobody looks at where they are no nodes.
+        if matches!(property, Property::Order | Property::NoLostWakeup)
+            && !self.store.is_zookeeper()
+        {
+            return "not judged".to_owned();
+        }
         let times = self.occasions(property);
         match self.report.totals.get(&property) {
+            None if times.starts_with("0 ") => "no occasion".to_owned(),
             None => format!("held, {times}"),
             Some(broken) => format!("**broken {broken}**{}, {times}", self.by_holds(property)),
         }
@@ -204,7 +228,8 @@ mod tests {
         };
         let violations = broken.iter().flat_map(|of| [violation(of, 7), violation(of, 9)]);
         report.violations = violations.collect();
-        Column { library, report, length: Duration::from_secs(9) }
+        let store = StoreKind::ZooKeeper;
+        Column { library, store, report, length: Duration::from_secs(9) }
     }
 
     #[test]
@@ -214,8 +239,12 @@ mod tests {
         let verdicts = broken.map(|property| others.verdict(property));
         assert_eq!(verdicts[0], "**broken 2** (by one hold), 70 grants");
         assert_eq!(verdicts[1..], ["not claimed", "not claimed"]);
-        let ours = column(Library::Sneck, &[]);
+        let mut ours = column(Library::Sneck, &[]);
         assert_eq!(ours.verdict(Property::RisingTokens), "held, 70 grants");
+        assert_eq!(ours.verdict(Property::Takeover), "no occasion");
+        ours.store = StoreKind::Redis;
+        let verdicts = [Property::AdvisoryExclusion, Property::Order].map(|of| ours.verdict(of));
+        assert_eq!(verdicts, ["not claimed", "not judged"]);
     }
 
     #[test]

@@ -314,6 +314,7 @@ impl Kind {
                 Some("the clocks of other libraries cannot be reached")
             }
             Kind::MultiSwallowed => Some("a mutex needs no transaction"),
+            Kind::KeyRemoved => Some("a lock of others is one key"),
             _ => None,
         }
     }

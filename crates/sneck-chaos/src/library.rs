@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use sneck_testkit::peer::Peer;
-use sneck_testkit::{StartError, Unavailable, curator, go, kazoo};
+use sneck_testkit::{StartError, Unavailable, curator, go, kazoo, redis};
 
-use crate::servers::ROOT;
+use crate::servers::{ROOT, StoreKind};
 
 /// The first argument that makes the program of this crate a peer with our own library.
 pub const PEER: &str = "peer";
 
-/// A library with a lock on ZooKeeper.
+/// A library with a lock on ZooKeeper or Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Library {
     /// This one, asked as all others are.
@@ -25,6 +25,10 @@ pub enum Library {
     Go,
     /// zookeeper-client, in Rust: `Client::lock`, in a build with the feature `others`.
     ZookeeperClient,
+    /// redis-py, in Python: `Lock`, whose term its user makes longer by `reacquire`.
+    RedisPy,
+    /// Redisson, in Java: `RFencedLock`, whose term the library makes longer.
+    Redisson,
 }
 
 /// What a library says of its lock beyond that it excludes, in the order of its line. What is not said is
@@ -34,20 +38,26 @@ pub struct Promises {
     /// A holder is given a number that a resource can check.
     pub token: bool,
     /// A holder is told that its lock is lost or in doubt; with kazoo and Curator by the connection's state,
-    /// which their manuals tell holders to listen to, and with zookeeper-client by the session's.
+    /// which their manuals tell holders to listen to, with zookeeper-client by the session's, and with redis-py
+    /// by a renewal that fails.
     pub notice: bool,
     /// A lock can be had at once or not at all.
     pub tries: bool,
+    /// Whoever comes first is granted first.
+    pub order: bool,
 }
 
 impl Library {
-    /// All of them.
-    pub const ALL: [Library; 5] =
-        [Library::Sneck, Library::Curator, Library::Kazoo, Library::Go, Library::ZookeeperClient];
-
-    /// Those that are not ours.
-    pub const OTHERS: [Library; 4] =
-        [Library::Curator, Library::Kazoo, Library::Go, Library::ZookeeperClient];
+    /// Those that are not ours and have a lock on such a store.
+    pub fn others(store: StoreKind) -> &'static [Library] {
+        match store {
+            StoreKind::ZooKeeper | StoreKind::Embedded => {
+                &[Library::Curator, Library::Kazoo, Library::Go, Library::ZookeeperClient]
+            }
+            StoreKind::Redis => &[Library::RedisPy, Library::Redisson],
+            StoreKind::Cassandra => &[],
+        }
+    }
 
     /// What people call it.
     pub fn name(self) -> &'static str {
@@ -57,6 +67,8 @@ impl Library {
             Library::Kazoo => "kazoo",
             Library::Go => "go-zookeeper",
             Library::ZookeeperClient => "zookeeper-client",
+            Library::RedisPy => "redis-py",
+            Library::Redisson => "Redisson",
         }
     }
 
@@ -68,26 +80,29 @@ impl Library {
             Library::Kazoo => "kazoo 2.11.0",
             Library::Go => "go-zookeeper 1.0.4",
             Library::ZookeeperClient => "zookeeper-client 0.11.2",
+            Library::RedisPy => redis::Library::RedisPy.name(),
+            Library::Redisson => redis::Library::Redisson.name(),
         }
     }
 
     /// What it says of its lock.
     pub fn promises(self) -> Promises {
-        match self {
-            Library::Sneck => Promises { token: true, notice: true, tries: true },
-            Library::Curator | Library::Kazoo => {
-                Promises { token: false, notice: true, tries: true }
-            }
-            Library::Go => Promises { token: false, notice: false, tries: false },
-            Library::ZookeeperClient => Promises { token: false, notice: true, tries: false },
-        }
+        let (token, notice, tries, order) = match self {
+            Library::Sneck => (true, true, true, true),
+            Library::Curator | Library::Kazoo => (false, true, true, true),
+            Library::Go => (false, false, false, true),
+            Library::ZookeeperClient => (false, true, false, true),
+            Library::RedisPy => (false, true, true, false),
+            Library::Redisson => (true, false, true, false),
+        };
+        Promises { token, notice, tries, order }
     }
 
     /// Where it finds a lock.
     pub(crate) fn path(self, lock: &str) -> String {
         match self {
-            // Its names begin below the root of its URL.
-            Library::Sneck => lock.to_owned(),
+            // Its names begin below the root of its URL, and those of Redis with nothing.
+            Library::Sneck | Library::RedisPy | Library::Redisson => lock.to_owned(),
             _ => format!("{ROOT}/{lock}"),
         }
     }
@@ -102,6 +117,8 @@ impl Library {
             Library::Curator => curator::prepare(),
             Library::Kazoo => kazoo::prepare(),
             Library::Go => go::prepare(),
+            Library::RedisPy => redis::holder::prepare(redis::Library::RedisPy),
+            Library::Redisson => redis::holder::prepare(redis::Library::Redisson),
             Library::ZookeeperClient if cfg!(feature = "others") => Ok(()),
             Library::ZookeeperClient => {
                 let reason = "this build is without the feature `others`".to_owned();
@@ -117,14 +134,24 @@ impl Library {
     pub async fn start(
         self,
         program: &Path,
-        hosts: &str,
+        (store, hosts): (StoreKind, &str),
         session: Duration,
     ) -> Result<Peer, StartError> {
+        let on_redis = async |library| {
+            let server = hosts.parse().map_err(|_| format!("{hosts:?} is no address"));
+            redis::holder::start(library, server.map_err(StartError::Failed)?, session).await
+        };
         match self {
             Library::Curator => curator::start(hosts, session).await,
             Library::Kazoo => kazoo::start(hosts, session, "chaos").await,
             Library::Go => go::start(hosts, session).await,
-            Library::Sneck | Library::ZookeeperClient => {
+            Library::RedisPy => on_redis(redis::Library::RedisPy).await,
+            Library::Redisson => on_redis(redis::Library::Redisson).await,
+            Library::Sneck => {
+                let args = [PEER, self.name(), &store.url(hosts, session)].map(Into::into);
+                Peer::start(self.name(), program.into(), args).await
+            }
+            Library::ZookeeperClient => {
                 let session_ms = session.as_millis().to_string();
                 let args = [PEER, self.name(), hosts, &session_ms].map(Into::into);
                 Peer::start(self.name(), program.into(), args).await

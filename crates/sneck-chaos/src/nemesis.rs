@@ -292,7 +292,11 @@ async fn rob(stage: &Stage, fault: &Fault) -> Result<(), String> {
 async fn remove_lock(stage: &Stage, victim: &Place) -> Result<(), String> {
     let addr = stage.servers.addr(0);
     match stage.servers.kind() {
-        StoreKind::Redis => operator::redis::remove(addr, victim.lock, None).await,
+        StoreKind::Redis => {
+            // Other libraries call the key of a lock as the lock is called.
+            operator::redis::delete(addr, victim.lock).await?;
+            operator::redis::remove(addr, victim.lock, None).await
+        }
         #[cfg(feature = "cassandra")]
         StoreKind::Cassandra => operator::cassandra::remove(addr, victim.lock).await,
         other => Err(format!("nobody knows how to delete a lock of {other}")),

@@ -18,7 +18,7 @@ use sneck_wire::Stat;
 use tokio::task::JoinHandle;
 
 use crate::operator;
-use crate::orders::{ATTEMPTS_OF_ONE, name};
+use crate::orders::{client_of, name};
 use crate::owners::{Owners, Standing};
 use crate::servers::Servers;
 
@@ -41,7 +41,7 @@ pub struct Place {
 impl Place {
     /// Whose it is.
     pub fn client(&self) -> u32 {
-        u32::try_from(self.attempt / ATTEMPTS_OF_ONE).unwrap_or(u32::MAX)
+        client_of(self.attempt)
     }
 }
 
@@ -52,12 +52,15 @@ pub enum Whose {
     OfNotes,
     /// By the sessions that places die with; and owners are told what becomes of them.
     OfSessions(Owners),
+    /// By what their clients are told: nothing in the store says it, and nobody looks at any line.
+    OfHolds(Owners),
 }
 
 /// Looks until it is dropped.
 #[derive(Debug)]
 pub struct Observer {
     lines: Lines,
+    whose: Whose,
     looking: JoinHandle<()>,
 }
 
@@ -72,7 +75,11 @@ impl Observer {
         let lines = Lines::default();
         let teller = Teller::connect(arbiter, None)?;
         let mut sight = Sight { teller, lines: lines.clone(), numbers: 1.. };
+        let asked = whose.clone();
         let looking = tokio::spawn(async move {
+            if matches!(whose, Whose::OfHolds(_)) {
+                return;
+            }
             loop {
                 // Whatever ends it, such as a session that is over: a new look begins where this one left off.
                 let _ = match servers.kind().is_zookeeper() {
@@ -82,12 +89,18 @@ impl Observer {
                 tokio::time::sleep(EVERY).await;
             }
         });
-        Ok(Observer { lines, looking })
+        Ok(Observer { lines, whose: asked, looking })
     }
 
-    /// The places there were at the last look, those further ahead first.
+    /// The places there were at the last look, those further ahead first; or only holders, where nobody looks.
     pub fn places(&self) -> Vec<Place> {
-        lock(&self.lines).values().cloned().collect()
+        match &self.whose {
+            Whose::OfHolds(owners) => {
+                let place = |(attempt, lock)| Place { lock, attempt, path: String::new() };
+                owners.holds().into_iter().map(place).collect()
+            }
+            _ => lock(&self.lines).values().cloned().collect(),
+        }
     }
 }
 
@@ -210,7 +223,7 @@ fn observed() -> impl Iterator<Item = &'static str> {
 impl Whose {
     fn attempt(&self, lock: &'static str, data: &[u8], stat: &Stat) -> Option<u64> {
         match self {
-            Whose::OfNotes => attempt(data),
+            Whose::OfNotes | Whose::OfHolds(_) => attempt(data),
             Whose::OfSessions(owners) => owners.attempt(stat.ephemeral_owner, stat.ctime, lock),
         }
     }
@@ -218,7 +231,7 @@ impl Whose {
     /// Whose the older one of two places of an attempt may be.
     fn before(&self, attempt: u64, lock: &'static str) -> Option<u64> {
         match self {
-            Whose::OfNotes => None,
+            Whose::OfNotes | Whose::OfHolds(_) => None,
             Whose::OfSessions(owners) => owners.before(attempt, lock),
         }
     }

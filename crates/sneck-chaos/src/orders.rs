@@ -6,6 +6,12 @@ use serde::{Deserialize, Serialize};
 
 /// Attempts of one client are numbered from the client's number times this.
 pub const ATTEMPTS_OF_ONE: u64 = 1_000_000_000;
+
+/// Whose an attempt is.
+pub(crate) fn client_of(attempt: u64) -> u32 {
+    u32::try_from(attempt / ATTEMPTS_OF_ONE).unwrap_or(u32::MAX)
+}
+
 /// How many permits the semaphore has.
 pub const PERMITS: u32 = 3;
 /// The locks that workers contend for.

@@ -9,6 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sneck_testkit::proxy::{Proxy, SeenSession};
 
+use crate::orders::client_of;
+
 /// What is known of those who own places. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Owners {
@@ -23,6 +25,8 @@ struct Known {
     /// When the attempts of a client upon a lock began, in milliseconds of the wall clock, oldest first.
     begun: HashMap<(u32, &'static str), Vec<(i64, u64)>>,
     places: HashMap<u64, Standing>,
+    /// Who believes to hold which lock, by attempts.
+    holds: BTreeMap<u64, &'static str>,
     /// Attempts that ended with an error: what they asked for may still come about.
     unsettled: HashSet<u64>,
 }
@@ -43,6 +47,9 @@ impl Owners {
         // The sessions of the dead live on for a while: they stay known as theirs.
         known.learn_sessions();
         proxies.iter().for_each(Proxy::forget_traffic);
+        if let Some((before, _)) = known.seated.get(&seat).cloned() {
+            known.holds.retain(|attempt, _| client_of(*attempt) != before);
+        }
         known.seated.insert(seat, (client, proxies.clone()));
     }
 
@@ -68,6 +75,21 @@ impl Owners {
         if !is_settled {
             known.unsettled.insert(attempt);
         }
+    }
+
+    /// A client is told that it holds a lock.
+    pub(crate) fn hold(&self, attempt: u64, lock: &'static str) {
+        self.lock().holds.insert(attempt, lock);
+    }
+
+    /// A holder is about to give its lock back.
+    pub(crate) fn let_go(&self, attempt: u64) {
+        self.lock().holds.remove(&attempt);
+    }
+
+    /// The attempts of those who believe to hold a lock just now, and which, where no place in the store says it.
+    pub(crate) fn holds(&self) -> Vec<(u64, &'static str)> {
+        self.lock().holds.iter().map(|(attempt, lock)| (*attempt, *lock)).collect()
     }
 
     /// Whose the older one of two places is that seem to be of one attempt: a server may carry out late what
@@ -172,6 +194,21 @@ mod tests {
         assert_eq!([3, 2].map(|attempt| owners.before(attempt, "m1")), [Some(2), None]);
         assert_eq!(owners.before(3, "m1"), None, "it has one place at most");
         assert_eq!(owners.before(3, "m2"), None);
+    }
+
+    #[tokio::test]
+    async fn a_hold_ends_when_it_is_given_back_or_another_takes_the_seat_of_the_dead() {
+        let owners = Owners::default();
+        let proxies: Arc<[Proxy]> = Arc::new([]);
+        let attempt = |client: u64, number| client * crate::orders::ATTEMPTS_OF_ONE + number;
+        for client in [1, 2] {
+            owners.sit(client as usize, client, &proxies);
+            owners.hold(attempt(client.into(), 7), "m1");
+        }
+        owners.sit(1, 3, &proxies);
+        assert_eq!(owners.holds(), [(attempt(2, 7), "m1")]);
+        owners.let_go(attempt(2, 7));
+        assert_eq!(owners.holds(), []);
     }
 
     #[tokio::test]

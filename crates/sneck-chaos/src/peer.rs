@@ -42,22 +42,21 @@ trait Contender: Send + 'static {
 pub async fn run(words: &[&str]) -> Result<(), String> {
     // One that was stopped would not notice that its standard input has ended.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
-    let [library, hosts, session_ms] = *words else {
-        return Err("a peer is told a library, hosts and a session timeout".to_owned());
-    };
-    let session_ms = session_ms.parse().map_err(|_| format!("{session_ms}: no number"))?;
-    let session = Duration::from_millis(session_ms);
-    if library == Library::Sneck.name() {
-        let locks = patiently(async || sneck_lock::connect(hosts, session).await).await;
-        return obey(|lock| SneckLock::new(&locks, lock)).await;
+    match *words {
+        [library, url] if library == Library::Sneck.name() => {
+            let locks = patiently(async || sneck_lock::connect(url).await).await;
+            obey(|lock| SneckLock::new(&locks, lock)).await
+        }
+        #[cfg(feature = "others")]
+        [library, hosts, session_ms] if library == Library::ZookeeperClient.name() => {
+            let session_ms = session_ms.parse().map_err(|_| format!("{session_ms}: no number"))?;
+            let session = Duration::from_millis(session_ms);
+            let open = async || zookeeper_client::Sessions::open(hosts, session).await;
+            let sessions = patiently(open).await;
+            obey(|path| zookeeper_client::ZookeeperClient::new(&sessions, path)).await
+        }
+        _ => Err(format!("no library is told {words:?}")),
     }
-    #[cfg(feature = "others")]
-    if library == Library::ZookeeperClient.name() {
-        let open = async || zookeeper_client::Sessions::open(hosts, session).await;
-        let sessions = patiently(open).await;
-        return obey(|path| zookeeper_client::ZookeeperClient::new(&sessions, path)).await;
-    }
-    Err(format!("there is no library {library:?}"))
 }
 
 /// A peer may be started while no server serves.

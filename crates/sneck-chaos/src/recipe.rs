@@ -121,7 +121,7 @@ pub async fn all(recipe: &Recipe, say: impl Fn(&str)) -> Result<bool, Trouble> {
         is_clean &= row.clean;
         say(&row.to_string());
     }
-    for library in Library::OTHERS {
+    for library in Library::others(recipe.store).iter().copied() {
         match recipe.theirs(library).await {
             Ok(row) => say(&row.to_string()),
             Err(Trouble::Start(StartError::Unavailable(missing))) => {

@@ -112,7 +112,8 @@ impl Stage {
         }
         let whose = match cast.library {
             None => Whose::OfNotes,
-            Some(_) => Whose::OfSessions(owners.clone()),
+            Some(_) if servers.kind().is_zookeeper() => Whose::OfSessions(owners.clone()),
+            Some(_) => Whose::OfHolds(owners.clone()),
         };
         let observer = Observer::start(servers.clone(), &cast.arbiter, whose).map_err(told)?;
         let sentry = Sentry::start(servers.clone(), &cast.arbiter).map_err(told)?;
@@ -180,6 +181,7 @@ impl Cast {
         let posting = Posting {
             library,
             program: self.program.clone(),
+            store: way.store,
             hosts: way.hosts.clone(),
             session: self.session,
             arbiter: self.arbiter.clone(),

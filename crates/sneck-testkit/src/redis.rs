@@ -14,6 +14,7 @@
 
 mod builder;
 mod cluster;
+pub mod holder;
 mod mutant;
 mod peer;
 mod relay;

@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::library::Library;
 use crate::orders::{ATTEMPTS_OF_ONE, Work, name};
 use crate::owners::Owners;
+use crate::servers::StoreKind;
 use lane::{Heard, Lane};
 
 /// How often a program is started that gets no session, as its servers may just be down.
@@ -34,6 +35,8 @@ pub struct Posting {
     pub library: Library,
     /// The program of this crate, for our own library.
     pub program: PathBuf,
+    /// What keeps its locks.
+    pub store: StoreKind,
     /// Where it finds the servers: its proxies.
     pub hosts: String,
     /// The session timeout.
@@ -73,8 +76,8 @@ impl Stranger {
         let mut starts = 0;
         let peer = loop {
             starts += 1;
-            let Posting { library, program, hosts, session, .. } = posting;
-            match library.start(program, hosts, *session).await {
+            let Posting { library, program, store, hosts, session, .. } = posting;
+            match library.start(program, (*store, hosts), *session).await {
                 Err(StartError::Failed(_)) if starts < STARTS_MAX => {}
                 started => break started?,
             }

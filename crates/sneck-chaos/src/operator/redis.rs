@@ -55,10 +55,18 @@ pub async fn remove(addr: SocketAddr, lock: &str, which: Option<usize>) -> Resul
         // Between braces stands the bucket of the lock, which only the library has to know.
         let keys = ask(addr, &["KEYS", &format!("*:{{*}}:{kind}:{lock}")]).await?;
         for key in keys.list() {
-            ask(addr, &["DEL", key.text()]).await?;
+            delete(addr, key.text()).await?;
         }
     }
     Ok(())
+}
+
+/// Deletes a key.
+///
+/// # Errors
+/// See [`flush`].
+pub async fn delete(addr: SocketAddr, key: &str) -> Result<(), String> {
+    ask(addr, &["DEL", key]).await.map(drop)
 }
 
 async fn ask(addr: SocketAddr, command: &[&str]) -> Result<Reply, String> {

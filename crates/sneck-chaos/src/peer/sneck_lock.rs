@@ -8,7 +8,6 @@ use sneck_history::monotonic_ns;
 use tokio::task::JoinHandle;
 
 use super::{Contender, say};
-use crate::servers::StoreKind;
 
 /// How often it is said until when a lock is held.
 const EVERY: Duration = Duration::from_millis(400);
@@ -19,9 +18,8 @@ pub(super) struct SneckLock {
     held: Option<(Arc<Guard>, JoinHandle<()>)>,
 }
 
-pub(super) async fn connect(hosts: &str, session: Duration) -> Result<Locks, String> {
-    let url = StoreKind::ZooKeeper.url(hosts, session);
-    sneck::connect(&url).await.map_err(one_line)
+pub(super) async fn connect(url: &str) -> Result<Locks, String> {
+    sneck::connect(url).await.map_err(one_line)
 }
 
 impl SneckLock {

@@ -152,10 +152,9 @@ fn configuration(builder: &Builder, index: usize, ports: &Ports, folder: &Path) 
         true => vec!["commitlog_sync: batch".to_owned()],
         // As it is by default: tests kill processes, not machines, and what was written up to the last marker is in
         // the page cache, which outlives the process.
-        false => vec![
-            "commitlog_sync: periodic".to_owned(),
-            "commitlog_sync_period: 10000ms".to_owned(),
-        ],
+        false => {
+            vec!["commitlog_sync: periodic".to_owned(), "commitlog_sync_period: 10000ms".to_owned()]
+        }
     });
     if builder.authentication {
         lines.push("authenticator: PasswordAuthenticator".to_owned());

@@ -20,9 +20,9 @@ use crate::skip::StartError;
 
 /// The Java program.
 const PROGRAM: &str = "sneck.testkit.RedissonPeer";
-const JARS: Jars =
+pub(super) const JARS: Jars =
     Jars { name: "redisson-3.52.0", list: "redisson.xml", select: &[], backend: "redisson" };
-const PYTHON: Environment = Environment {
+pub(super) const PYTHON: Environment = Environment {
     name: "python-redis",
     list: "redis-requirements.txt",
     package: "redis",

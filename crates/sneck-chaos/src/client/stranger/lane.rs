@@ -224,6 +224,7 @@ impl Lane {
     /// Reads, waits, writes and gives the lock back.
     async fn hold(&mut self, grant: Grant) -> io::Result<()> {
         let Grant { attempt, shown, .. } = grant;
+        self.owners.hold(attempt, self.lock);
         let read = self.teller.read(self.lock, attempt, shown)?;
         let is_lost = self.linger(grant).await?;
         self.moves().await;
@@ -233,6 +234,7 @@ impl Lane {
         if read.admitted && !is_lost {
             self.teller.write(self.lock, attempt, shown, Some(read.version))?;
         }
+        self.owners.let_go(attempt);
         self.tell(Event::Release { attempt })?;
         self.say(&format!("release {}", self.path));
         match self.answer().await {
