@@ -1,6 +1,6 @@
 //! Who was under which fault, and when.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::story::{Moment, class, is_crash};
 use crate::{CLOCK, PAUSE, REMOVAL};
@@ -11,6 +11,8 @@ pub(crate) struct Health {
     timelines: HashMap<(Scope, Ill), Timeline>,
     open: HashMap<u64, (Scope, String)>,
     crashes: HashMap<u32, Moment>,
+    /// When each client that was killed was known to be gone.
+    gone: HashMap<u32, Moment>,
     /// When operators began to take places of a client away, in order.
     removals: HashMap<u32, Vec<Moment>>,
     /// The clients that are known to be gone, in the order in which they went.
@@ -51,6 +53,9 @@ impl Health {
         if is_crash(&kind) {
             // Nobody is well again after that; the end says that the process is gone.
             self.last_gone = client;
+            if let Some(client) = client {
+                self.gone.entry(client).or_insert(at);
+            }
             return;
         }
         for ill in ills(&kind) {
@@ -114,20 +119,30 @@ impl Health {
 
     /// The longest time between two instants in which neither a client nor the store was ill.
     pub(crate) fn longest_well_ns(&self, client: u32, from_ns: u64, to_ns: u64) -> u64 {
+        self.longest_well_among_ns(client, &BTreeSet::new(), from_ns, to_ns)
+    }
+
+    /// The same, and none of these others was ill either, or died: who is known to be gone is ill no longer.
+    pub(crate) fn longest_well_among_ns(
+        &self,
+        client: u32,
+        others: &BTreeSet<u32>,
+        from_ns: u64,
+        to_ns: u64,
+    ) -> u64 {
         let spans = |scope| {
             let timeline = self.timelines.get(&(scope, Ill::Anyhow));
             timeline.map_or(&[][..], |timeline| timeline.between(from_ns, to_ns))
         };
-        let (mut own, mut common) = (spans(Some(client)), spans(None));
+        let of_other = |other: &u32| {
+            let gone_ns = self.gone.get(other).map_or(u64::MAX, |gone| gone.ns);
+            spans(Some(*other)).iter().map(move |(ill_from, to)| (*ill_from, gone_ns.min(*to)))
+        };
+        let own_and_common = spans(Some(client)).iter().chain(spans(None)).copied();
+        let mut ill: Vec<_> = own_and_common.chain(others.iter().flat_map(of_other)).collect();
+        ill.sort_unstable();
         let (mut well_since, mut longest) = (from_ns, 0);
-        loop {
-            let next = match (own.first(), common.first()) {
-                (Some(one), Some(other)) if one.0 <= other.0 => next_of(&mut own),
-                (Some(_), None) => next_of(&mut own),
-                (_, Some(_)) => next_of(&mut common),
-                (None, None) => break,
-            };
-            let (ill_from, ill_to) = next;
+        for (ill_from, ill_to) in ill {
             longest = longest.max(ill_from.saturating_sub(well_since));
             well_since = well_since.max(ill_to);
         }
@@ -138,12 +153,6 @@ impl Health {
         let timeline = self.timelines.get(&(scope, ill));
         timeline.is_some_and(|timeline| !timeline.between(from_ns, to_ns).is_empty())
     }
-}
-
-fn next_of(spans: &mut &[(u64, u64)]) -> (u64, u64) {
-    let first = spans[0];
-    *spans = &spans[1..];
-    first
 }
 
 fn ills(kind: &str) -> impl Iterator<Item = Ill> {
@@ -208,6 +217,20 @@ mod tests {
         assert_eq!(health.longest_well_ns(2, 10, 30), 9);
         assert_eq!(health.longest_well_ns(1, 15, 24), 0);
         assert!(!health.was_paused(1, 0, 99) && health.store_was_ill(24, 30));
+    }
+
+    #[test]
+    fn others_are_ill_until_they_are_well_or_gone() {
+        let mut health = Health::default();
+        health.begin(1, "partition", Some(2), at(12));
+        health.heal(1, at(15));
+        health.begin(2, crate::CRASH, Some(3), at(19));
+        health.heal(2, at(21));
+        let among = |others: &[u32]| {
+            health.longest_well_among_ns(1, &others.iter().copied().collect(), 10, 30)
+        };
+        assert_eq!([among(&[]), among(&[2]), among(&[3]), among(&[2, 3])], [20, 15, 9, 9]);
+        assert_eq!(health.longest_well_ns(3, 10, 30), 9);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! The bound is a session, a tick of the store and some slack; and an election, where the store was
 //! under a fault meanwhile. As with wakeups the time counts in which a waiter and the store were
-//! well at a stretch, and only since the last of those has died who may stand in line between: each of their
-//! places goes with a session of its own. Exclusive holders only: after the death of one reader the others may go
-//! on. For each death those are looked at who wait for that lock.
+//! well at a stretch, and so was everybody who may stand in line between: whoever of those dies or
+//! is cut off keeps a place for a session of its own. Exclusive holders only: after the death of one
+//! reader the others may go on. For each death those are looked at who wait for that lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{Checker, ms, who};
 use crate::report::{Latency, Property, Report};
@@ -21,22 +21,10 @@ pub(super) struct Takeover {
     holders: HashMap<usize, u64>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Death {
     at: Moment,
     holder: u64,
-    /// When those who died later, and before they were granted it, had asked for the lock, and died.
-    between: Vec<(Moment, Moment)>,
-}
-
-impl Death {
-    /// Since when nobody has died who may stand in line between the dead holder and a waiter.
-    fn since(&self, waiter: &Attempt) -> Moment {
-        // Whoever asked after the waiter's place was told of stands behind it.
-        let may_be_ahead = |asked: &Moment| waiter.queued.is_none_or(|queued| *asked < queued);
-        let died = self.between.iter().filter(|(asked, _)| may_be_ahead(asked));
-        died.map(|(_, died)| *died).fold(self.at.max(waiter.asked), Moment::max)
-    }
 }
 
 impl Checker for Takeover {
@@ -50,12 +38,12 @@ impl Checker for Takeover {
                     let since = death.at.max(attempt.asked);
                     report.measure(Latency::Takeover, story.end.ns - since.ns);
                     let waiting = std::iter::once(attempt).chain(story.waiting(attempt.lock));
-                    judge_first_late(&death, waiting, story, report);
+                    judge_first_late(death, waiting, story, report);
                 }
             }
             Event::Refused { attempt } | Event::Unsure { attempt } | Event::Cancel { attempt } => {
                 let Some(attempt) = story.attempt(*attempt) else { return };
-                if let Some(death) = self.deaths.get(&attempt.lock)
+                if let Some(death) = self.deaths.get(&attempt.lock).copied()
                     && attempt.end.is_some_and(|(at, _)| at == story.end)
                 {
                     judge_first_late(death, [attempt], story, report);
@@ -69,7 +57,7 @@ impl Checker for Takeover {
         let mut deaths: Vec<_> = self.deaths.iter().collect();
         deaths.sort_by_key(|(lock, _)| **lock);
         for (lock, death) in deaths {
-            judge_first_late(death, story.waiting(*lock), story, report);
+            judge_first_late(*death, story.waiting(*lock), story, report);
         }
     }
 }
@@ -81,12 +69,7 @@ impl Takeover {
         for attempt in story.open(client) {
             let is_last = self.holders.get(&attempt.lock) == Some(&attempt.id);
             if is_last && attempt.granted.is_some() && attempt.mode == Mode::Exclusive {
-                let death = Death { at: story.end, holder: attempt.id, between: Vec::new() };
-                self.deaths.insert(attempt.lock, death);
-            } else if attempt.granted.is_none()
-                && let Some(death) = self.deaths.get_mut(&attempt.lock)
-            {
-                death.between.push((attempt.asked, story.end));
+                self.deaths.insert(attempt.lock, Death { at: story.end, holder: attempt.id });
             }
         }
     }
@@ -94,18 +77,26 @@ impl Takeover {
 
 /// Says it once for each death, of the first who waited for too long.
 fn judge_first_late<'a>(
-    death: &Death,
+    death: Death,
     waiting: impl IntoIterator<Item = &'a Attempt>,
     story: &Story,
     report: &mut Report,
 ) {
     for attempt in waiting {
         let bounds = story.header.bounds;
-        let since = death.since(attempt);
+        let since = death.at.max(attempt.asked);
         let election = story.health.store_was_ill(death.at.ns, story.end.ns);
         let election_ns = if election { bounds.election_ns } else { 0 };
         let bound = bounds.session_ns + bounds.tick_ns + bounds.slack_ns + election_ns;
-        let well = story.health.longest_well_ns(attempt.client, since.ns, story.end.ns);
+        let well_among = |others: &BTreeSet<u32>| {
+            let health = &story.health;
+            health.longest_well_among_ns(attempt.client, others, since.ns, story.end.ns)
+        };
+        // Mostly nobody is late, and then it does not matter who is in between.
+        if well_among(&BTreeSet::new()) <= bound {
+            continue;
+        }
+        let well = well_among(&between(death, attempt, bound, story));
         if well > bound {
             let sentence = format!(
                 "{} waited for {:?} for {} ms after its holder, attempt {}, was dead; the bound is \
@@ -120,4 +111,20 @@ fn judge_first_late<'a>(
             return report.violate(Property::Takeover, &seqs, sentence);
         }
     }
+}
+
+/// The clients that may have a place between that of a dead holder and a waiter's.
+fn between(death: Death, waiter: &Attempt, bound_ns: u64, story: &Story) -> BTreeSet<u32> {
+    // Whoever asked after the waiter's place was told of stands behind it.
+    let may_be_ahead = |asked: Moment| waiter.queued.is_none_or(|queued| asked < queued);
+    // Whoever has given up waiting, and is cut off, has its place for a session all the same.
+    let may_be_left = |end: Moment| end.ns.saturating_add(bound_ns) > death.at.ns;
+    let others = story.attempts.iter().filter(|other| {
+        other.lock == waiter.lock
+            && other.client != waiter.client
+            && other.granted.is_none_or(|(at, _)| at > death.at)
+            && may_be_ahead(other.asked)
+            && other.end.is_none_or(|(end, _)| may_be_left(end))
+    });
+    others.map(|other| other.client).collect()
 }
