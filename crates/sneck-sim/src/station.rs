@@ -62,6 +62,12 @@ impl Station {
         !self.unsynced.is_empty()
     }
 
+    /// The transaction that something waits for although no sync will bring it, if there is such a one.
+    pub(crate) fn waits_in_vain(&self) -> Option<i64> {
+        let first = self.held_back.front().filter(|_| self.syncing.is_none())?;
+        Some(first.zxid)
+    }
+
     /// Which process it is: what is meant for an earlier one comes to nothing.
     pub(crate) fn life(&self) -> u32 {
         self.life

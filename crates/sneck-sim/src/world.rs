@@ -419,6 +419,13 @@ impl<'a> World<'a> {
         }
         shown.durable.iter().for_each(|written| self.durable(at_ms, written));
         shown.sent.into_iter().for_each(|sent| self.show_one(at_ms, sent));
+        if let Some(zxid) = self.station.waits_in_vain() {
+            let complaint =
+                format!("an answer waits for transaction {zxid:#x}, which is not written");
+            if self.complaints.last() != Some(&complaint) {
+                self.complaints.push(complaint);
+            }
+        }
     }
 
     fn show_one(&mut self, at_ms: u64, Sent { connection, bytes, .. }: Sent) {
@@ -593,16 +600,15 @@ impl<'a> World<'a> {
             (None, None) => return,
         };
         let gone = Done::Removed { path: path.clone() };
-        if !outcome.written.iter().any(|written| written.done.contains(&gone)) {
-            // An ensemble has decided the rest of it all the same.
-            return self.settle(at_ms);
+        if outcome.written.iter().any(|written| written.done.contains(&gone)) {
+            let client = u32::try_from(attempt / 100_000).ok();
+            let kind = Trouble::Remove(which).kind().to_owned();
+            self.tell(at_ms, None, Event::Fault { fault, kind, client });
+            // Whoever waits learns of it when it would be his turn.
+            let held_ms = self.granted.contains(&attempt).then_some(at_ms);
+            self.robbed.insert(attempt, (fault, held_ms));
         }
-        let client = u32::try_from(attempt / 100_000).ok();
-        let kind = Trouble::Remove(which).kind().to_owned();
-        self.tell(at_ms, None, Event::Fault { fault, kind, client });
-        // Whoever waits learns of it when it would be his turn.
-        let held_ms = self.granted.contains(&attempt).then_some(at_ms);
-        self.robbed.insert(attempt, (fault, held_ms));
+        // Also where the place was gone by then: the operator's session has come and gone all the same.
         if self.ensemble.is_some() {
             return self.settle(at_ms);
         }
