@@ -206,8 +206,10 @@ impl ZooKeeperClaim {
                 let made = session.create(&path, "", CreateMode::Persistent, self.layout.acl());
                 Answer::ParentMade(made.await.map(drop))
             }
-            (Step::Find, Ok(seat)) => Answer::Found(list_synced(session, seat.line()).await),
-            (Step::FindLeases(path), _) => Answer::FoundLeases(list_synced(session, &path).await),
+            (Step::Find, Ok(seat)) => Answer::Found(session.get_children_synced(seat.line()).await),
+            (Step::FindLeases(path), _) => {
+                Answer::FoundLeases(session.get_children_synced(&path).await)
+            }
             (Step::Adopt(path), _) => {
                 let node = session.get_data(&path).await;
                 Answer::Adopted { node, session_id: session.id() }
@@ -519,24 +521,6 @@ fn stand(layout: &Layout, dir: String, request: &Request) -> Result<Stand, Error
         }
         mode => Ok(Stand::Line(Seat::new(dir, request.id, mode, dialect, foreign))),
     }
-}
-
-/// The children of a node, on a server that has caught up. The quorum says so: a leader answers `sync` by itself,
-/// also where others have made sooner what it has decided, and where nobody follows it any more.
-pub(super) async fn list_synced(
-    session: &Session,
-    path: &str,
-) -> Result<Vec<String>, RequestError> {
-    if mutant!("a-look-goes-to-whoever-is-near") {
-        return session.get_children(path).await;
-    }
-    let caught_up = match mutant!("sync-is-taken-for-a-proof") {
-        true => session.sync(path),
-        false => session.prove(),
-    };
-    let children = session.get_children(path);
-    caught_up.await?;
-    children.await
 }
 
 /// Several nodes, all read at once.

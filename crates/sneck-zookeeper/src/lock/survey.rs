@@ -1,7 +1,6 @@
 //! Looking at the lines of locks on ZooKeeper from the outside.
 
 use super::backend::ZooKeeper;
-use super::claim::list_synced;
 use super::dialect::{LOCKS, Rooms};
 use super::permits::number_in;
 use super::seat::{Spotted, line};
@@ -179,7 +178,7 @@ fn below<'a>(dir: &str, path: &'a str) -> &'a str {
 /// The children of a node, on a server that has caught up: who has just been told of a change by another
 /// server is to find it here. None where there is no node.
 async fn children_of(session: &Session, path: &str) -> Result<Vec<String>, RequestError> {
-    match list_synced(session, path).await {
+    match session.get_children_synced(path).await {
         Err(RequestError::Refused(ErrorCode::NO_NODE)) => Ok(Vec::new()),
         children => children,
     }

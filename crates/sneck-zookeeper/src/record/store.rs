@@ -122,13 +122,7 @@ impl Records for ZooKeeper {
     async fn names(&self, kind: RecordKind) -> Result<Vec<Name>, Error> {
         let session = self.session().await?;
         let folder = path::folder(&self.layout.chroot, kind);
-        let caught_up = session.prove();
-        let children = session.get_children(&folder);
-        let children = match caught_up.await {
-            Ok(()) => children.await,
-            Err(error) => Err(error),
-        };
-        match children {
+        match session.get_children_synced(&folder).await {
             Ok(children) => {
                 let mut names: Vec<Name> =
                     children.iter().filter_map(|node| path::name(node)).collect();

@@ -3,6 +3,7 @@
 use super::{Call, Session};
 use crate::error::RequestError;
 use bytes::Bytes;
+use sneck_core::mutant;
 use sneck_wire::{Acl, ClientInfo, MultiResult, ReadOp, Reply, Request, Stat};
 
 /// The data of a node.
@@ -73,6 +74,24 @@ impl Session {
         let (caught_up, node) = (self.prove(), self.get_data(path));
         caught_up.await?;
         node.await
+    }
+
+    /// Lists the children of a node on a server that has caught up. The quorum says so: a leader answers `sync` by
+    /// itself, also where others have made sooner what it has decided, and where nobody follows it any more.
+    pub(crate) async fn get_children_synced(
+        &self,
+        path: &str,
+    ) -> Result<Vec<String>, RequestError> {
+        if mutant!("a-look-goes-to-whoever-is-near") {
+            return self.get_children(path).await;
+        }
+        let caught_up = match mutant!("sync-is-taken-for-a-proof") {
+            true => self.sync(path),
+            false => self.prove(),
+        };
+        let children = self.get_children(path);
+        caught_up.await?;
+        children.await
     }
 
     /// Several reads in one request, each with its own result. Paths are below the session's root.
