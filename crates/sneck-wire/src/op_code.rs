@@ -113,6 +113,22 @@ impl OpCode {
     pub const fn code(self) -> i32 {
         self as i32
     }
+
+    /// Whether clients write nodes with it, so that the leader and a quorum of its followers decide on it. On the
+    /// beginning and the end of a session they decide, too, but neither is one of these.
+    pub const fn is_write(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Create2
+                | Self::CreateContainer
+                | Self::CreateTtl
+                | Self::Delete
+                | Self::SetData
+                | Self::SetAcl
+                | Self::Multi
+        )
+    }
 }
 
 impl From<OpCode> for i32 {

@@ -268,16 +268,9 @@ fn kind_of(input: &Input) -> Kind {
         Input::Greeting { request, .. } if request.session_id == 0 => Kind::Open,
         Input::Greeting { request, .. } => Kind::Resume(request.session_id),
         Input::Request { body: Ok(request), .. } => match request {
-            Request::Create(_)
-            | Request::Create2(_)
-            | Request::CreateContainer(_)
-            | Request::CreateTtl { .. }
-            | Request::Delete { .. }
-            | Request::SetData { .. }
-            | Request::SetAcl { .. }
-            | Request::Multi(_)
-            | Request::CloseSession => Kind::Write,
+            Request::CloseSession => Kind::Write,
             Request::Sync { .. } => Kind::Sync,
+            request if request.op().is_write() => Kind::Write,
             _ => Kind::Look,
         },
         _ => Kind::Look,

@@ -12,7 +12,7 @@
 //! The driver feeds it bytes, instants and broken connections; it fills `outgoing` with what to send
 //! and [`Effects`] with whom to tell.
 
-use super::proof::{is_from_leader, is_quorum, proof_request};
+use super::proof::{is_from_leader, proof_request};
 use super::ticket::SessionTicket;
 use super::watches::{Delivery, Interest, WatchKey, WatchKind, Watches, restore_bytes};
 use crate::credentials::Credentials;
@@ -706,7 +706,7 @@ impl Machine {
             }
         };
         self.zxid_seen = self.zxid_seen.max(header.zxid);
-        if is_quorum(op) && is_from_leader(header.error) {
+        if op.is_write() && is_from_leader(header.error) {
             self.proven(now, sent);
         }
         if let Some(key) = watch {

@@ -1,25 +1,10 @@
 //! Which answers prove that the quorum holds our session.
 
-use sneck_wire::{ErrorCode, MultiOp, OpCode, Request};
+use sneck_wire::{ErrorCode, MultiOp, Request};
 
 /// The request whose answer proves that the quorum holds our session: a transaction that changes nothing.
 pub(crate) fn proof_request() -> Request {
     Request::Multi(vec![MultiOp::Check { path: "/".into(), version: -1 }])
-}
-
-/// Whether the operation is decided by the leader and a quorum of its followers.
-pub(crate) fn is_quorum(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::Create
-            | OpCode::Create2
-            | OpCode::CreateContainer
-            | OpCode::CreateTtl
-            | OpCode::Delete
-            | OpCode::SetData
-            | OpCode::SetAcl
-            | OpCode::Multi
-    )
 }
 
 /// Whether a write with this result was decided by the leader, rather than refused on the way to it.

@@ -252,7 +252,7 @@ impl Play {
             OpCode::CloseSession => Reply::CloseSession,
             other => panic!("{other:?} {path}"),
         };
-        if is_quorum(request.op()) {
+        if request.op().is_write() {
             self.proven = self.proven.max(sent + self.scene.machine.timeout() * 5 / 8);
         }
         let error = error.filter(|_| xid > 0 && request.op() != OpCode::CloseSession);
