@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use sneck_wire::jute::Writer as _;
 use sneck_wire::{
-    Acl, ConnectRequest, FrameDecoder, OpCode, Request, RequestHeader, Secret,
-    decode_request_header,
+    Acl, ConnectRequest, FrameDecoder, OpCode, Request, RequestHeader, decode_request_header,
 };
 
 use crate::core::change::{Deed, Txn};
@@ -157,14 +156,7 @@ impl Server {
 
     fn connect(&mut self, connection: ConnectionId) {
         self.input(Input::Opened { connection, peer: Peer::Local });
-        let request = ConnectRequest {
-            protocol: 0,
-            last_zxid_seen: 0,
-            timeout_ms: 4_000,
-            session_id: 0,
-            password: Secret::default(),
-            read_only: None,
-        };
+        let request = ConnectRequest::new_session(4_000);
         self.input(Input::Greeting { connection, request });
     }
 

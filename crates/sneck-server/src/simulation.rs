@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sneck_wire::jute::Reader;
-use sneck_wire::{ConnectRequest, FrameDecoder, Request, RequestHeader, Secret};
+use sneck_wire::{ConnectRequest, FrameDecoder, Request, RequestHeader};
 
 use crate::core::change::{Change, Deed, Txn};
 use crate::core::contents::{Contents, last_changes_of};
@@ -262,14 +262,7 @@ fn bytes_of(frame: &Frame) -> Option<Bytes> {
 /// What an operator does to delete a node, by a session of his own.
 fn inputs_of_operator(path: &str) -> [Input; 5] {
     let connection = ConnectionId(OPERATOR);
-    let greeting = ConnectRequest {
-        protocol: 0,
-        last_zxid_seen: 0,
-        timeout_ms: 4_000,
-        session_id: 0,
-        password: Secret::default(),
-        read_only: None,
-    };
+    let greeting = ConnectRequest::new_session(4_000);
     let delete = Request::Delete { path: path.to_owned(), version: -1 };
     let request = |xid, body: Request| {
         let header = RequestHeader { xid, op: body.op().into() };

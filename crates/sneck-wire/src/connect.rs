@@ -26,6 +26,18 @@ pub struct ConnectRequest {
 }
 
 impl ConnectRequest {
+    /// What asks for a new session, of a client that has seen nothing yet.
+    pub fn new_session(timeout_ms: i32) -> Self {
+        ConnectRequest {
+            protocol: 0,
+            last_zxid_seen: 0,
+            timeout_ms,
+            session_id: 0,
+            password: Secret::default(),
+            read_only: None,
+        }
+    }
+
     /// Appends the record; it is the whole content of its frame, without a header.
     pub fn encode(&self, out: &mut BytesMut) {
         out.put_i32(self.protocol);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sneck_wire::{
-    Acl, AddWatchMode, CreateMode, DecodeError, ErrorCode, EventKind, Id, MultiOp, MultiResult,
-    Permissions, Reply, Request, RequestHeader, Secret, WatcherKind, xid,
+    Acl, AddWatchMode, ConnectRequest, CreateMode, DecodeError, ErrorCode, EventKind, Id, MultiOp,
+    MultiResult, Permissions, Reply, Request, RequestHeader, Secret, WatcherKind, xid,
 };
 
 use super::fixture::{Client, TICK_MS, World, node, settings};
@@ -369,14 +369,7 @@ fn a_session_moves_to_whoever_has_its_password() {
 fn a_client_that_is_ahead_is_hung_up_on() {
     let mut world = World::new();
     let connection = world.open(Peer::Local);
-    let request = sneck_wire::ConnectRequest {
-        protocol: 0,
-        last_zxid_seen: 1,
-        timeout_ms: 4_000,
-        session_id: 0,
-        password: Secret::default(),
-        read_only: None,
-    };
+    let request = ConnectRequest { last_zxid_seen: 1, ..ConnectRequest::new_session(4_000) };
     world.input(Input::Greeting { connection, request });
     assert_eq!(world.frames(connection), [Frame::Close]);
 }
@@ -386,14 +379,7 @@ fn timeouts_are_clamped_and_the_read_only_flag_is_optional() {
     for (asked, given) in [(0, 1_000), (4_000, 4_000), (1_000_000, 10_000)] {
         let mut world = World::new();
         let connection = world.open(Peer::Local);
-        let request = sneck_wire::ConnectRequest {
-            protocol: 0,
-            last_zxid_seen: 0,
-            timeout_ms: asked,
-            session_id: 0,
-            password: Secret::default(),
-            read_only: None,
-        };
+        let request = ConnectRequest::new_session(asked);
         world.input(Input::Greeting { connection, request });
         let frames = world.frames(connection);
         assert!(
