@@ -66,6 +66,8 @@ struct World<'a> {
     complaints: Vec<String>,
     /// The attempts that were ever granted.
     granted: BTreeSet<u64>,
+    /// The attempts of which the end was told.
+    over: BTreeSet<u64>,
     /// What is for the processes after this window, by process.
     for_hosts: Vec<(usize, u64, Down)>,
     orders: Vec<(usize, Order)>,
@@ -130,6 +132,7 @@ impl<'a> World<'a> {
             robbed: BTreeMap::new(),
             complaints: Vec::new(),
             granted: BTreeSet::new(),
+            over: BTreeSet::new(),
             for_hosts: Vec::new(),
             orders: Vec::new(),
         };
@@ -604,9 +607,14 @@ impl<'a> World<'a> {
             let client = u32::try_from(attempt / 100_000).ok();
             let kind = Trouble::Remove(which).kind().to_owned();
             self.tell(at_ms, None, Event::Fault { fault, kind, client });
-            // Whoever waits learns of it when it would be his turn.
-            let held_ms = self.granted.contains(&attempt).then_some(at_ms);
-            self.robbed.insert(attempt, (fault, held_ms));
+            if self.over.contains(&attempt) {
+                // As when another of his leases was taken before: he has nothing to hear any more.
+                self.tell(at_ms, None, Event::Healed { fault });
+            } else {
+                // Whoever waits learns of it when it would be his turn.
+                let held_ms = self.granted.contains(&attempt).then_some(at_ms);
+                self.robbed.insert(attempt, (fault, held_ms));
+            }
         }
         // Also where the place was gone by then: the operator's session has come and gone all the same.
         if self.ensemble.is_some() {
@@ -633,6 +641,7 @@ impl<'a> World<'a> {
         );
         let attempt = event.attempt().filter(|_| is_end);
         let Some(attempt) = attempt else { return };
+        self.over.insert(attempt);
         if let Some((fault, held_ms)) = self.robbed.remove(&attempt) {
             self.tell(at_ms, None, Event::Healed { fault });
             if let Some(since_ms) = held_ms {
