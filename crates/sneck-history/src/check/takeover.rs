@@ -115,8 +115,11 @@ fn judge_first_late<'a>(
 
 /// The clients that may have a place between that of a dead holder and a waiter's.
 fn between(death: Death, waiter: &Attempt, bound_ns: u64, story: &Story) -> BTreeSet<u32> {
-    // Whoever asked after the waiter's place was told of stands behind it.
-    let may_be_ahead = |asked: Moment| waiter.queued.is_none_or(|queued| asked < queued);
+    // Whoever asked after the waiter's place was told of stands behind it; but where places are shared, the
+    // place that was told of may be handed on to others until the waiter has to get another one.
+    let is_shared = story.header.shared.contains(story.name(waiter.lock));
+    let queued = waiter.queued.filter(|_| !is_shared);
+    let may_be_ahead = |asked: Moment| queued.is_none_or(|queued| asked < queued);
     // Whoever has given up waiting, and is cut off, has its place for a session all the same.
     let may_be_left = |end: Moment| end.ns.saturating_add(bound_ns) > death.at.ns;
     let others = story.attempts.iter().filter(|other| {
