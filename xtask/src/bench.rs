@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Only a part of the server's figures, such as pairs; can be given more than once.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
+    /// Only a part of where there are very many, such as held; can be given more than once.
+    #[arg(long, value_name = "PART")]
+    scale: Vec<String>,
     /// Only beside these libraries, such as curator,kazoo.
     #[arg(long, value_name = "LIBRARY", value_delimiter = ',')]
     peers: Vec<String>,
@@ -33,6 +36,8 @@ enum Subject {
     Server,
     /// A lock that one process keeps and hands on, beside tokio's mutex.
     Sharing,
+    /// Very many locks, waiters and sessions on sneck's own server.
+    Scale,
     /// A lock on either server, beside those of other libraries.
     Peers,
     /// A lock on Redis, beside those of rslock, redis-py and Redisson.
@@ -47,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     let mut bench = cargo();
     bench.args(["run", "--quiet", "--release", "--package", "sneck-bench"]);
     let feature = match arguments.subject {
-        Subject::Locks | Subject::Server | Subject::Sharing => None,
+        Subject::Locks | Subject::Server | Subject::Sharing | Subject::Scale => None,
         Subject::Peers => Some("peers"),
         Subject::Redis => Some("redis"),
         Subject::Cassandra => Some("cassandra"),
@@ -62,6 +67,9 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     for part in &arguments.only {
         bench.args(["--only", part]);
     }
+    for part in &arguments.scale {
+        bench.args(["--scale", part]);
+    }
     for peer in &arguments.peers {
         bench.args(["--peers", peer]);
     }
@@ -71,6 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
         Subject::Redis => return done(bench.arg("redis")),
         Subject::Cassandra => return done(bench.arg("cassandra")),
         Subject::Server => "server",
+        Subject::Scale => "scale",
         Subject::Peers => "peers",
     };
     // The server is measured as users have it: the binary, as a process of its own.

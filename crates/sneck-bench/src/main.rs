@@ -3,29 +3,34 @@
 //! Run as `cargo xtask bench [--quick]`, as `cargo xtask bench peers` for locks of other libraries, as
 //! `cargo xtask bench server` for the figures of sneck's own server beside Apache's, and as `cargo xtask bench
 //! redis` and `cargo xtask bench cassandra` for locks on these. Absolute times say more about the machine than
-//! about sneck, so every figure is a ratio: both sides take turns in short rounds of one run, and the
+//! about sneck, so every figure of these is a ratio: both sides take turns in short rounds of one run, and the
 //! ratio is the median of the rounds' ratios. Where the rounds disagree too much, the run says so instead of a
 //! ratio.
+//!
+//! `cargo xtask bench scale` has nobody beside it. It says what becomes of memory, of idle processors and of
+//! hand-offs where there are very many locks, waiters or sessions, and these are read off as they are.
 
 #[cfg(feature = "cassandra")]
 mod cassandra;
 mod client;
 #[cfg(any(feature = "redis", feature = "cassandra"))]
 mod contention;
+mod curve;
 mod figure;
 mod hand_off;
 mod latency;
 mod machine;
 mod many;
+mod open_files;
 #[cfg(feature = "peers")]
 mod peers;
-#[allow(dead_code, unused_imports, reason = "drawn by the subjects that come next")]
 mod picture;
 mod raw;
 mod reading;
 #[cfg(feature = "redis")]
 mod redis;
 mod report;
+mod scale;
 mod scene;
 mod server;
 mod sharing;
@@ -61,6 +66,12 @@ struct Arguments {
     /// Only this of the server's figures; can be given more than once.
     #[arg(long = "only", value_name = "PART", value_enum)]
     parts: Vec<server::Part>,
+    /// Only this where there are very many; can be given more than once.
+    #[arg(long = "scale", value_name = "PART", value_enum)]
+    scale_parts: Vec<scale::Part>,
+    /// Measure one such part in this process, and print its curves as JSON.
+    #[arg(long, hide = true)]
+    alone: bool,
     /// Only beside these libraries; by default beside all.
     #[cfg(feature = "peers")]
     #[arg(long, value_name = "LIBRARY", value_enum, value_delimiter = ',')]
@@ -75,6 +86,8 @@ enum Subject {
     Server,
     /// A lock that one process keeps and hands on, beside tokio's mutex.
     Sharing,
+    /// Very many locks, waiters and sessions on sneck's own server.
+    Scale,
     /// A lock on either server, beside those of other libraries.
     #[cfg(feature = "peers")]
     Peers,
@@ -99,12 +112,16 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
+    if let (true, [part]) = (arguments.alone, &*arguments.scale_parts) {
+        return scale::alone(&arguments.sneck, arguments.quick, *part);
+    }
     let version = Version::V3_9;
     let zookeeper = format!("ZooKeeper {}", version.release());
     let (name, configuration, server) = match arguments.subject {
         Subject::Locks => ("zookeeper", scene::CONFIGURATION, zookeeper),
         Subject::Sharing => ("sharing", scene::CONFIGURATION, zookeeper),
         Subject::Server => ("server", server::CONFIGURATION, zookeeper),
+        Subject::Scale => ("scale", scale::CONFIGURATION, "sneck serve".to_owned()),
         #[cfg(feature = "peers")]
         Subject::Peers => ("peers", peers::CONFIGURATION, zookeeper),
         #[cfg(feature = "redis")]
@@ -126,6 +143,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
                 report.write(&arguments.out)?;
             }
         }
+        Subject::Scale => {
+            let parts = all_unless(&arguments.scale_parts);
+            scale::measure(&arguments.sneck, arguments.quick, parts, &mut report)?;
+        }
         #[cfg(feature = "peers")]
         Subject::Peers => {
             let size = if arguments.quick { peers::Size::QUICK } else { peers::Size::FULL };
@@ -146,6 +167,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(feature = "peers")]
     if arguments.subject == Subject::Peers {
         peers::draw(report.figures(), &arguments.out, arguments.quick)?;
+    }
+    if arguments.subject == Subject::Scale {
+        scale::draw(&report.curves, &arguments.out, arguments.quick)?;
     }
     answer(report.table());
     say(format_args!("written to {}", file.display()));

@@ -64,8 +64,24 @@ impl Raw {
         Raw::over(Box::new(UnixStream::connect(path)?))
     }
 
-    /// Opens a session.
+    /// Opens a session that lasts while nothing is said for as long as a measurement takes.
     pub(crate) fn over(stream: Box<dyn Stream>) -> io::Result<Raw> {
+        let (raw, timeout_ms) = Raw::greet(stream)?;
+        if timeout_ms != SESSION_TIMEOUT_MS {
+            return Err(io::Error::other("the server granted another session timeout"));
+        }
+        Ok(raw)
+    }
+
+    /// Opens a session over TCP for whoever always has something to say: it is as short as the server likes.
+    pub(crate) fn connect_busy(addr: SocketAddr) -> io::Result<Raw> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_nodelay(true)?;
+        Ok(Raw::greet(Box::new(stream))?.0)
+    }
+
+    /// Opens a session, with the timeout in milliseconds that the server granted.
+    fn greet(stream: Box<dyn Stream>) -> io::Result<(Raw, i32)> {
         let mut raw = Raw { stream, input: BytesMut::new(), output: BytesMut::new(), sent: 0 };
         let hello = ConnectRequest {
             protocol: 0,
@@ -80,10 +96,7 @@ impl Raw {
         let answer = raw.content()?;
         let answer = ConnectReply::decode(&mut sneck_wire::jute::Reader::new(&answer));
         let answer = answer.map_err(io::Error::other)?;
-        if answer.timeout_ms != SESSION_TIMEOUT_MS {
-            return Err(io::Error::other("the server granted another session timeout"));
-        }
-        Ok(raw)
+        Ok((raw, answer.timeout_ms))
     }
 
     /// Puts a request into the output.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::curve::Curve;
 use crate::figure::{Figure, Verdict};
 use crate::reading::{Reading, readable};
 use crate::traffic::Traffic;
@@ -23,6 +24,7 @@ pub(crate) struct Report {
     machine: Value,
     figures: Vec<Figure>,
     pub(crate) readings: Vec<Reading>,
+    pub(crate) curves: Vec<Curve>,
     pub(crate) traffic: Option<Traffic>,
     took: Duration,
     load_after: String,
@@ -42,6 +44,7 @@ impl Report {
             machine,
             figures: Vec::new(),
             readings: Vec::new(),
+            curves: Vec::new(),
             traffic: None,
             took: Duration::ZERO,
             load_after: String::new(),
@@ -75,6 +78,7 @@ impl Report {
             "load_after": self.load_after,
             "figures": self.figures.iter().map(Figure::to_json).collect::<Vec<_>>(),
             "readings": self.readings.iter().map(Reading::to_json).collect::<Vec<_>>(),
+            "curves": self.curves.iter().map(Curve::to_json).collect::<Vec<_>>(),
             "wire": self.traffic.as_ref().map(Traffic::to_json),
         });
         std::fs::write(&file, format!("{json:#}\n"))?;
@@ -99,6 +103,7 @@ impl Report {
         writeln!(out, "load average {before} before and {after} after {took:.0} s")?;
         put_figures(&self.figures, out)?;
         put_readings(&self.readings, out)?;
+        put_curves(&self.curves, out)?;
         self.traffic.as_ref().map_or(Ok(()), |traffic| put_traffic(traffic, out))
     }
 }
@@ -138,6 +143,23 @@ fn put_readings(readings: &[Reading], out: &mut String) -> std::fmt::Result {
     writeln!(out, "|---|---|--:|--:|")?;
     for Reading { what, unit, ours, theirs } in readings {
         writeln!(out, "| {what} | {unit} | {} | {} |", number(*ours), number(*theirs))?;
+    }
+    Ok(())
+}
+
+/// What is measured over the same sizes of the same thing is one table.
+fn put_curves(curves: &[Curve], out: &mut String) -> std::fmt::Result {
+    let sizes = |curve: &Curve| curve.points.iter().map(|(size, _)| *size).collect::<Vec<_>>();
+    let is_akin = |a: &Curve, b: &Curve| a.over == b.over && sizes(a) == sizes(b);
+    for curves in curves.chunk_by(is_akin) {
+        write!(out, "\n| {} | unit ", curves[0].over)?;
+        sizes(&curves[0]).iter().try_for_each(|size| write!(out, "| {size:.0} "))?;
+        writeln!(out, "|\n|---|---|{}", "--:|".repeat(curves[0].points.len()))?;
+        for Curve { what, unit, points, .. } in curves {
+            write!(out, "| {what} | {unit} ")?;
+            points.iter().try_for_each(|(_, value)| write!(out, "| {} ", readable(*value)))?;
+            writeln!(out, "|")?;
+        }
     }
     Ok(())
 }

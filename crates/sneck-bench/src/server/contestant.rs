@@ -19,6 +19,13 @@ const TICK: &str = "30s";
 /// Kills a process when the one that started this shell is gone, in whatever way it went.
 const WATCH: &str = r#"trap '' HUP INT TERM; read -r line || kill -KILL "$1""#;
 
+/// Where `sneck serve` listens, and its tick.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listen<'a> {
+    pub(crate) addr: &'a str,
+    pub(crate) tick: &'a str,
+}
+
 /// `sneck serve` on a folder.
 #[derive(Debug)]
 pub(crate) struct Sneck {
@@ -31,8 +38,18 @@ pub(crate) struct Sneck {
 impl Sneck {
     /// Starts the binary on a folder, which may be there, and returns when it says where it is.
     pub(crate) fn start(binary: &Path, data: &Path, socket: &Path) -> io::Result<Sneck> {
+        Sneck::start_at(binary, data, socket, Listen { addr: "127.0.0.1:0", tick: TICK })
+    }
+
+    /// The same at an address, with a tick.
+    pub(crate) fn start_at(
+        binary: &Path,
+        data: &Path,
+        socket: &Path,
+        listen: Listen<'_>,
+    ) -> io::Result<Sneck> {
         let mut process = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--tick", TICK])
+            .args(["serve", "--listen", listen.addr, "--tick", listen.tick])
             .arg("--data")
             .arg(data)
             .arg("--socket")

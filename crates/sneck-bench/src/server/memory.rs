@@ -6,11 +6,11 @@ use std::thread;
 
 use bytes::Bytes;
 use rustix::net::{AddressFamily, SocketType};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sneck_wire::{Acl, CreateMode, NewNode, Request};
 
 use super::contestant::Contestants;
 use super::{DATA, Size, process};
+use crate::open_files;
 use crate::raw::{Raw, Stream};
 use crate::reading::Reading;
 
@@ -23,7 +23,7 @@ const HANDSHAKES: usize = 64;
 
 /// Fills both servers, and reads what they have in use before and after. The servers must be new.
 pub(crate) fn measure(both: &Contestants, size: Size) -> io::Result<Vec<Reading>> {
-    allow_many_connections()?;
+    open_files::allow_many()?;
     let mut readings = vec![reading("memory, idle".to_owned(), both)?];
     let addrs = [both.sneck.addr, both.apache.addr()];
     for addr in addrs {
@@ -105,9 +105,4 @@ fn from(address: usize, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
     let stream = TcpStream::from(socket);
     stream.set_nodelay(true)?;
     Ok(Box::new(stream))
-}
-
-fn allow_many_connections() -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
