@@ -144,8 +144,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         Subject::Scale => {
-            let parts = all_unless(&arguments.scale_parts);
-            scale::measure(&arguments.sneck, arguments.quick, parts, &mut report)?;
+            for part in all_unless(&arguments.scale_parts) {
+                let curves = scale::measure(&arguments.sneck, arguments.quick, *part)?;
+                report.curves.extend(curves);
+                // What was measured is not lost with what fails after it.
+                report.finish(began.elapsed(), machine::load());
+                report.write(&arguments.out)?;
+            }
         }
         #[cfg(feature = "peers")]
         Subject::Peers => {

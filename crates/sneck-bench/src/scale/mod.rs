@@ -20,7 +20,6 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::curve::Curve;
-use crate::report::Report;
 use crate::talk::{answer, say};
 use stage::Stage;
 
@@ -75,31 +74,27 @@ const FULL: Size = Size {
     idle: Duration::from_secs(20),
 };
 
-/// Measures the parts, one after the other.
+/// Measures one part in a process of its own.
 pub(crate) fn measure(
     binary: &Path,
     quick: bool,
-    parts: &[Part],
-    report: &mut Report,
-) -> Result<(), Box<dyn Error>> {
-    for part in parts {
-        let name = part.to_possible_value().map(|value| value.get_name().to_owned());
-        let name = name.unwrap_or_default();
-        say(format_args!("{name}"));
-        let mut child = Command::new(std::env::current_exe()?);
-        child.arg("scale").arg("--alone").arg("--scale").arg(&name).arg("--sneck").arg(binary);
-        if quick {
-            child.arg("--quick");
-        }
-        let output = child.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-        if !output.status.success() {
-            return Err(format!("{name}: {}", output.status).into());
-        }
-        let curves: Value = serde_json::from_slice(&output.stdout)?;
-        let curves = curves.as_array().into_iter().flatten().map(Curve::from_json);
-        report.curves.extend(curves.collect::<Option<Vec<_>>>().ok_or("curves are expected")?);
+    part: Part,
+) -> Result<Vec<Curve>, Box<dyn Error>> {
+    let name = part.to_possible_value().map(|value| value.get_name().to_owned());
+    let name = name.unwrap_or_default();
+    say(format_args!("{name}"));
+    let mut child = Command::new(std::env::current_exe()?);
+    child.arg("scale").arg("--alone").arg("--scale").arg(&name).arg("--sneck").arg(binary);
+    if quick {
+        child.arg("--quick");
     }
-    Ok(())
+    let output = child.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", output.status).into());
+    }
+    let curves: Value = serde_json::from_slice(&output.stdout)?;
+    let curves = curves.as_array().into_iter().flatten().map(Curve::from_json);
+    Ok(curves.collect::<Option<_>>().ok_or("curves are expected")?)
 }
 
 /// Measures one part in this process, and answers with its curves.

@@ -11,14 +11,13 @@ use crate::reading::readable;
 /// Draws what there is of the curves into a folder.
 pub(crate) fn draw(curves: &[Curve], folder: &Path, quick: bool) -> io::Result<()> {
     let suffix = if quick { "-quick" } else { "" };
-    let put = |name: &str, svg: String| {
-        fs::write(folder.join(format!("scale-{name}{suffix}.svg")), svg)
-    };
+    let put =
+        |name: &str, svg: String| fs::write(folder.join(format!("scale-{name}{suffix}.svg")), svg);
     for side in ["client", "server"] {
         let memory = lines(&format!("Memory of the {side}"), "bytes each", curves, "memory", side);
         put(&format!("memory-{side}"), memory.to_svg())?;
         let title = format!("Processor time of the {side} while nothing happens");
-        let idle = lines(&title, "us per second each", curves, "processor", side);
+        let idle = lines(&title, "ns per second each", curves, "processor", side);
         put(&format!("idle-{side}"), idle.to_svg())?;
     }
     put("hand-off", hand_offs(curves).to_svg())

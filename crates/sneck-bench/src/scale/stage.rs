@@ -181,9 +181,9 @@ impl Stage {
         thread::sleep(idle);
         let requests = self.figure("zk_packets_received")?.saturating_sub(received) as f64;
         let (seconds, after) = (began.elapsed().as_secs_f64(), used()?);
-        let us = |of: usize| (after[of].saturating_sub(before[of])).as_secs_f64() * 1e6 / seconds;
-        costs.client_time.put(many, us(0) / each);
-        costs.server_time.put(many, us(1) / each);
+        let ns = |of: usize| after[of].saturating_sub(before[of]).as_secs_f64() * 1e9 / seconds;
+        costs.client_time.put(many, ns(0) / each);
+        costs.server_time.put(many, ns(1) / each);
         costs.requests.put(many, requests / seconds);
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Costs {
     /// `one` of those that there are many of, and all of `them`.
     pub(super) fn of(one: &str, them: &str) -> Costs {
         let curve = |what: String, unit| Curve::new(&what, unit, them);
-        let time = "us per second";
+        let time = "ns per second";
         Costs {
             client_bytes: curve(format!("memory of the client for {one}"), "bytes"),
             server_bytes: curve(format!("memory of the server for {one}"), "bytes"),
