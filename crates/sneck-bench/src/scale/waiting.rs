@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sneck::{Locks, Mutex};
 use sneck_wire::{Acl, CreateMode, NewNode, Request};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::stage::{Costs, Stage};
 use super::told;
@@ -53,13 +53,22 @@ impl Line {
         let (gate, come, held) = (self.gate.clone(), self.come.clone(), self.held.clone());
         stage.runtime.spawn(async move {
             come.fetch_add(1, Ordering::Relaxed);
-            let guard = mutex.lock().await?;
+            // Whoever gives up is missed by those who count, and here is why.
+            let guard = mutex.lock().await.inspect_err(|error| say(format_args!("{error:?}")))?;
             held.fetch_add(1, Ordering::Relaxed);
-            if let Ok(permit) = gate.acquire().await {
-                permit.forget();
+            tokio::select! {
+                permit = gate.acquire() => permit.into_iter().for_each(SemaphorePermit::forget),
+                // On a machine that is busy with something else; who was next has the lock.
+                loss = guard.lost() => say(format_args!("a lock was lost: {loss}")),
             }
             guard.unlock().await
         });
+    }
+
+    /// How many are in line, with the holder.
+    fn there(&self) -> u64 {
+        let held = self.held.load(Ordering::Relaxed);
+        (self.come.load(Ordering::Relaxed) - held.saturating_sub(1)) as u64
     }
 
     fn has_come(&self, number: usize) -> io::Result<()> {
@@ -112,22 +121,15 @@ pub(super) fn each_in_line(
             let next = (come + SESSIONS).min(size + HAND_OFFS);
             (come..next).for_each(|at| line.wait(stage, sessions[at % SESSIONS].mutex("line")));
             come = next;
-            let there = come - counted.passed();
-            stage.until("zk_ephemerals_count", |count| count >= there as u64)?;
+            line.has_come(come)?;
+            stage.until("zk_ephemerals_count", |count| count >= line.there())?;
         }
-        stage.until("zk_watch_count", |count| count >= (come - counted.passed() - 1) as u64)?;
+        stage.until("zk_watch_count", |count| count >= line.there() - 1)?;
         stage.note(*size, idle, &mut costs)?;
         line.hand_on(stage, *size, &mut counted)?;
         say(format_args!("waiting: {size}"));
     }
     Ok([costs.into_curves(), vec![counted.requests, counted.events]].concat())
-}
-
-impl HandOffs {
-    /// How many have had the lock already.
-    fn passed(&self) -> usize {
-        self.requests.points.len() * HAND_OFFS
-    }
 }
 
 /// The tasks of a session share its place in the line, and hand the lock on among themselves.
@@ -164,7 +166,7 @@ pub(super) fn ahead_of(stage: &Stage, sizes: &[usize]) -> io::Result<Vec<Curve>>
     let mut looks = Curve::new("a look from the end of the line, p50", "ms", "waiters");
     let sessions = sessions(stage)?;
     let at_end = stage.connect()?;
-    let mut behind = 0;
+    let (mut lines, mut behind) = (Vec::<Line>::new(), 0);
     for (round, size) in sizes.iter().enumerate() {
         // Each time in another line: those in front have to come first.
         let name = format!("line-{round}");
@@ -172,22 +174,16 @@ pub(super) fn ahead_of(stage: &Stage, sizes: &[usize]) -> io::Result<Vec<Curve>>
         let all = 2 * HAND_OFFS;
         (0..all).for_each(|at| line.wait(stage, sessions[at % SESSIONS].mutex(&*name)));
         line.has_come(all)?;
-        let there = all + counted.left();
-        stage.until("zk_ephemerals_count", |count| count >= there as u64)?;
+        let earlier: u64 = lines.iter().map(Line::there).sum();
+        stage.until("zk_ephemerals_count", |count| count >= earlier + line.there())?;
         fill(stage, &name, *size)?;
         behind += size;
         line.hand_on(stage, *size, &mut counted)?;
         looks.put(*size, look(stage, &at_end, &name)?);
         say(format_args!("behind: {size}, {behind} in all"));
+        lines.push(line);
     }
     Ok(vec![counted.requests, counted.events, looks])
-}
-
-impl HandOffs {
-    /// How many of earlier lines are still in line.
-    fn left(&self) -> usize {
-        self.requests.points.len() * HAND_OFFS
-    }
 }
 
 /// The time of an attempt that does not wait, in milliseconds.
