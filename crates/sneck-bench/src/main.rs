@@ -69,6 +69,10 @@ struct Arguments {
     /// Only this where there are very many; can be given more than once.
     #[arg(long = "scale", value_name = "PART", value_enum)]
     scale_parts: Vec<scale::Part>,
+    /// Measure nothing, and draw the pictures of very many from a file that was written before, or put together
+    /// from several.
+    #[arg(long, value_name = "FILE", hide = true)]
+    draw: Option<PathBuf>,
     /// Measure one such part in this process, and print its curves as JSON.
     #[arg(long, hide = true)]
     alone: bool,
@@ -114,6 +118,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let began = Instant::now();
     if let (true, [part]) = (arguments.alone, &*arguments.scale_parts) {
         return scale::alone(&arguments.sneck, arguments.quick, *part);
+    }
+    if let Some(file) = &arguments.draw {
+        return scale::draw_again(file, &arguments.out);
     }
     let version = Version::V3_9;
     let zookeeper = format!("ZooKeeper {}", version.release());

@@ -11,6 +11,7 @@ mod stage;
 mod waiting;
 
 use std::error::Error;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -92,8 +93,17 @@ pub(crate) fn measure(
     if !output.status.success() {
         return Err(format!("{name}: {}", output.status).into());
     }
-    let curves: Value = serde_json::from_slice(&output.stdout)?;
-    let curves = curves.as_array().into_iter().flatten().map(Curve::from_json);
+    curves_in(&serde_json::from_slice(&output.stdout)?)
+}
+
+/// Draws the pictures of a report that was written before.
+pub(crate) fn draw_again(report: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let report: Value = serde_json::from_slice(&fs::read(report)?)?;
+    Ok(draw(&curves_in(&report["curves"])?, folder, false)?)
+}
+
+fn curves_in(list: &Value) -> Result<Vec<Curve>, Box<dyn Error>> {
+    let curves = list.as_array().into_iter().flatten().map(Curve::from_json);
     Ok(curves.collect::<Option<_>>().ok_or("curves are expected")?)
 }
 
