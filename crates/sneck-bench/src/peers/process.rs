@@ -90,7 +90,7 @@ impl Contestant for Process {
         match self.library {
             Library::Curator => "Curator",
             Library::Kazoo => "kazoo",
-            Library::Etcd => "etcd's own",
+            Library::Etcd => "etcd",
         }
     }
 
